@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Registration by SMS PIN as one state machine with several doors (HTTP, XEP-0077): a phone number asks for a PIN, the
+// PIN buys a device key, shown once. Registering a number again makes a new primary device and invalidates every old key.
+// Any thread with an Executor may call; state is in storage, the rate limits are behind a lock of their own.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "storage/storage.h"
+
+namespace auth {
+
+class HashPool;
+class SmsGateway;
+
+struct RegistrationError {
+    enum class Kind {
+        not_a_number,      // HTTP 400
+        wrong_pin,         // 403, tries_left
+        gone,              // 410: expired, used up, or never there
+        too_many,          // 429, retry_after
+        disabled,          // 403: registration is off
+        unavailable,       // 503: storage or the SMS gateway cannot take it now
+    };
+    RegistrationError(Kind k) : kind{k} {}
+    Kind kind;
+    std::uint32_t tries_left = 0;
+    std::chrono::seconds retry_after{0};
+};
+
+struct RegistrationRules {
+    bool enabled = true;
+    std::string domain;                              // of the accounts that are made
+    std::uint32_t pin_digits = 5;
+    std::uint32_t tries = 5;
+    std::chrono::seconds lifetime{600};              // of a PIN
+    std::chrono::seconds resend_after{60};
+    std::uint32_t per_number_a_day = 5;
+    std::uint32_t per_address_an_hour = 10;          // IPv6: per /64
+    std::uint32_t per_minute = 300;                  // all together
+    std::uint32_t confirms_per_address_a_minute = 30;
+    std::string sms_text = "Your code is {pin}.";
+    std::uint32_t iterations = 4096;                 // a device key has 160 random bits: no more are needed
+};
+
+class Registration {
+public:
+    struct Started { std::string id; std::chrono::seconds expires_in, resend_after; };
+    struct Issued { storage::Jid jid; std::string device_id, key; };
+
+    using Clock = std::function<storage::Time()>;
+    // `keys_changed` is called, on the caller's thread, after old keys of an account became invalid; its sessions must end.
+    Registration(RegistrationRules rules, storage::Storage& storage, HashPool& hashes, SmsGateway& sms, Clock clock,
+                 std::function<void(const storage::Jid&)> keys_changed);
+    ~Registration();
+
+    storage::Task<xmpp::Result<Started, RegistrationError>> start(std::string phone, std::string client_address);
+    storage::Task<xmpp::Result<Issued, RegistrationError>> confirm(std::string id, std::string pin, std::string device_name, std::string client_address);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace auth

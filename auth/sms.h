@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// SMS gateways: how a PIN reaches a phone. Sending runs on a thread of its own behind a bounded queue.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/storage.h"
+
+namespace auth {
+
+struct Sms { std::string to, text; };
+
+class SmsGateway {
+public:
+    virtual ~SmsGateway() = default;
+    // false: the queue is full. Delivery itself is the gateway's care; failures are logged without the text.
+    virtual bool send(Sms sms) = 0;
+    virtual storage::QueueDepth depth() const = 0;
+};
+
+using Log = std::function<void(std::string_view level, std::string_view text)>;
+
+// Prints the text where the admin sees it; for trying Tern out, not for secrets of real people.
+std::unique_ptr<SmsGateway> console_gateway(Log log);
+// Appends one line {"to": …, "text": …} per SMS to a file.
+std::unique_ptr<SmsGateway> file_gateway(std::string path, Log log);
+
+struct HttpGatewayRules {
+    std::string url;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body = R"({"to": "{to}", "text": "{text}"})";  // {to} and {text} are escaped as the content type needs
+    std::string content_type = "application/json";              // or application/x-www-form-urlencoded
+    std::chrono::milliseconds timeout{10000};
+    std::uint32_t attempts = 4;                                 // with growing pauses; 4xx but 408 and 429 is final
+    std::uint32_t per_second = 10;
+    std::size_t waiting = 1000;
+};
+std::unique_ptr<SmsGateway> http_gateway(HttpGatewayRules rules, Log log);
+
+}  // namespace auth

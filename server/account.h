@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// An account as an actor on its worker: who it is, its roster, its sessions, its log. Loaded when somebody needs it,
+// kept while sessions or work are there, dropped when the worker keeps too many idle ones.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/account_log.h"
+#include "server/roster.h"
+#include "server/session.h"
+#include "server/slots.h"
+#include "storage/storage.h"
+
+namespace server {
+
+class Worker;
+
+class Account final : public std::enable_shared_from_this<Account> {
+public:
+    Account(Worker& worker, storage::Account record);
+    ~Account();
+
+    Worker& worker() const { return worker_; }
+    storage::AccountId id() const { return record_.id; }
+    const xmpp::Jid& jid() const { return record_.jid; }
+    const storage::Account& record() const { return record_; }
+    void set_last_logout(storage::Time when, std::string status);   // remembered here and stored
+    Slots& slots() { return slots_; }
+
+    Roster roster;          // RFC 6121 §2
+    AccountLog log;
+
+    const std::vector<std::shared_ptr<Session>>& sessions() const { return sessions_; }
+    Session* session(std::string_view resourcepart) const;
+    void add(std::shared_ptr<Session> session);
+    void remove(Session& session);
+    bool is_idle() const { return sessions_.empty() && log.is_idle() && busy == 0; }
+
+    int busy = 0;            // coroutines that work on it
+
+private:
+    Worker& worker_;
+    storage::Account record_;
+    Slots slots_;
+    std::vector<std::shared_ptr<Session>> sessions_;
+};
+
+}  // namespace server

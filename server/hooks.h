@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Every place where a module may take part in a stanza's passage and a session's life. A module appends itself to a
+// chain when it is constructed; chains are frozen after that: no locks, no allocation, no names while running. Modules
+// see a stanza in the order of modules.def, stations in the order of the enum; there are no priorities.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "storage/storage.h"
+#include "xmpp/error.h"
+#include "xmpp/stanza.h"
+#include "xmpp/wire.h"
+
+namespace server {
+
+class Account;
+class Session;
+
+//  screen   may refuse (blocking, limits)
+//  stamp    may edit (strip forged ids, add a stanza-id)
+//  archive  remembers
+//  copy     sends to the account's other devices
+enum class Station { screen, stamp, archive, copy };
+inline constexpr std::size_t station_count = 4;
+std::string_view to_string(Station station);
+
+class [[nodiscard]] Verdict {  // what a hook decided
+public:
+    static Verdict pass() { return Verdict{Kind::pass}; }   // next hook, please
+    static Verdict drop() { return Verdict{Kind::drop}; }   // handled, or silently discarded
+    static Verdict bounce(xmpp::StanzaError error) {        // only the router turns this into <error/>
+        Verdict verdict{Kind::bounce};
+        verdict.error_ = std::make_unique<xmpp::StanzaError>(std::move(error));
+        return verdict;
+    }
+    bool passes() const { return kind_ == Kind::pass; }
+    const xmpp::StanzaError* error() const { return error_.get(); }
+
+private:
+    enum class Kind : std::uint8_t { pass, drop, bounce };
+    explicit Verdict(Kind kind) : kind_{kind} {}
+    Kind kind_;
+    std::unique_ptr<xmpp::StanzaError> error_;
+};
+
+// One stanza on its way through one account: the sender's (OUTBOUND) or the recipient's (INBOUND). Lives on the stack.
+struct Passage {
+    Passage(const xmpp::Stanza& s, Account& a, Session* f, xmpp::JidView from_jid, xmpp::JidView to_jid)
+        : stanza{s}, account{a}, sender{f}, from{from_jid}, to{to_jid} {}
+
+    const xmpp::Stanza& stanza;
+    Account& account;
+    Session* sender;            // OUTBOUND: the session that sent it, or nullptr when the server did. INBOUND: nullptr
+    xmpp::JidView from, to;     // stamped
+    storage::LogId logged_as = 0;   // its place in the account's log, set by the archive station
+
+    // Edits, seen by everyone after this hook: XML to add behind the payload, children to leave out.
+    std::string appended;
+    std::vector<xmpp::Element> stripped;
+    xmpp::Wire wire();          // the stanza with its edits, written once
+
+private:
+    xmpp::Wire wire_;
+    std::size_t written_with_ = 0;
+};
+
+// A stanza about to leave to one session.
+struct Leaving {
+    Session& session;
+    const xmpp::Stanza* stanza;     // nullptr for what the server wrote itself (IQ results, errors)
+    xmpp::Wire wire;
+    storage::LogId logged_as = 0;   // entry of the session's account's log that this is, or 0
+    bool acknowledged_later = false;   // set by a hook that will call AccountLog::delivered itself (stream management)
+};
+
+// Functions of modules, called in the order in which they were added.
+template <class R, class... A>
+class Chain {
+public:
+    struct Entry {
+        void* module;
+        R (*call)(void*, A...);
+        std::string_view name;
+    };
+
+    // chain.add<&Carbons::copy_sent>(this, "carbons")
+    template <auto Method, class M>
+    void add(M* module, std::string_view name) {
+        entries_.push_back({module, [](void* self, A... arguments) -> R { return (static_cast<M*>(self)->*Method)(std::forward<A>(arguments)...); }, name});
+    }
+    const std::vector<Entry>& entries() const { return entries_; }
+    bool empty() const { return entries_.empty(); }
+
+    // For chains without a verdict: everybody hears of it.
+    void tell(A... arguments) const requires std::is_void_v<R> {
+        for (const Entry& entry : entries_) entry.call(entry.module, arguments...);
+    }
+    // For chains of verdicts: the first that does not pass decides.
+    Verdict ask(A... arguments) const requires std::is_same_v<R, Verdict> {
+        for (const Entry& entry : entries_)
+            if (Verdict verdict = entry.call(entry.module, arguments...); !verdict.passes()) return verdict;
+        return Verdict::pass();
+    }
+    // For chains of claims: the first that answers true has taken it.
+    bool claim(A... arguments) const requires std::is_same_v<R, bool> {
+        for (const Entry& entry : entries_)
+            if (entry.call(entry.module, arguments...)) return true;
+        return false;
+    }
+
+private:
+    std::vector<Entry> entries_;
+};
+
+using Stations = std::array<Chain<Verdict, Passage&>, station_count>;
+Verdict run(const Stations& stations, Passage& passage);   // all of them in order
+
+}  // namespace server

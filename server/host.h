@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// What a module sees of the server when it is constructed: the chains to join, the tables to enter itself in, and slots
+// for its state. There is one Host, and one instance of every module, per worker: modules share nothing between threads.
+// To add a XEP: server/modules/NAME.cpp ending in MODULE(NAME)'s factory, one line in modules.def, a scene NAME*.scs.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/hooks.h"
+#include "server/iq.h"
+#include "server/slots.h"
+#include "storage/storage.h"
+#include "xmpp/data_form.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/xml_writer.h"
+
+namespace server {
+
+class Worker;
+class Stream;
+struct Config;
+
+class Module {
+public:
+    virtual ~Module() = default;
+};
+
+// XEP-0030 as data: what to answer for the server and for accounts.
+struct DiscoTable {
+    struct Identity { std::string category, type, name; };
+    struct Item { std::string jid, node, name; };
+    struct Of {
+        std::vector<Identity> identities;
+        std::vector<std::string> features;
+        std::vector<Item> items;
+        std::vector<xmpp::DataForm> forms;      // XEP-0128
+    };
+    Of server, account;
+    void feature(std::string_view ns) { server.features.emplace_back(ns); }
+    void account_feature(std::string_view ns) { account.features.emplace_back(ns); }
+};
+
+// A top-level element that is not a stanza, on a stream that has a session (or, `before_login`, has none yet).
+struct NonzaTable {
+    struct Entry { void* module; void (*call)(void*, Stream&, const xmpp::Stanza&); };
+    template <auto Method, class M>
+    void add(std::string_view ns, std::string_view name, M* module) {
+        entries[{ns, name}] = {module, [](void* self, Stream& stream, const xmpp::Stanza& element) { (static_cast<M*>(self)->*Method)(stream, element); }};
+    }
+    std::map<std::pair<std::string_view, std::string_view>, Entry> entries;
+};
+
+struct IqBeforeLoginTable {
+    struct Entry { void* module; storage::Task<IqReply> (*start)(void*, IqBeforeLogin); };
+    template <auto Method, class M>
+    void add(std::string_view ns, std::string_view name, M* module) {
+        entries[{ns, name}] = {module, [](void* self, IqBeforeLogin iq) { return (static_cast<M*>(self)->*Method)(std::move(iq)); }};
+    }
+    std::map<std::pair<std::string_view, std::string_view>, Entry> entries;
+};
+
+class Host {
+public:
+    explicit Host(Worker& w) : worker{w} {}
+
+    Worker& worker;                              // config, clock, storage, routing
+    std::string_view module;                     // the one that is being constructed: its name in chains
+
+    // A stanza's passage.
+    Stations outbound, inbound;
+    Chain<Verdict, Passage&> unclaimed;          // no resource took it: offline, push. drop: taken care of
+    Chain<Verdict, Leaving&> leaving;            // to one session; drop: held back or not wanted
+
+    // A session's life.
+    Chain<void, Stream&, xmpp::XmlWriter&> features;        // add a stream feature; stream.phase() tells which round
+    Chain<void, Session&> bound;                            // it has its resource
+    Chain<void, Session&, const xmpp::Stanza&> received;    // a stanza from its client was taken in
+    Chain<void, Session&, bool /*initial*/> available;      // it sent available presence, and that has been broadcast
+    Chain<void, Session&> unavailable;                      // it was available and is no more
+    Chain<bool, Session&> lost;                             // its stream is gone; true: a module keeps it for resumption
+    Chain<void, Session&> ended;                            // it is about to be forgotten
+
+    // An account's life on this worker.
+    Chain<storage::Task<storage::Result<void>>, Account&> loading;   // fetch what belongs to it; nothing passes before
+    Chain<void, Account&> unloading;
+
+    IqTable iq;
+    IqBeforeLoginTable iq_before_login;
+    NonzaTable nonzas;
+    DiscoTable disco;
+
+    SlotLayout session_slots, account_slots;
+
+    // host.at<&Blocking::screen>(host.inbound, Station::screen, this)
+    template <auto Method, class M>
+    void at(Stations& stations, Station station, M* self) { stations[static_cast<std::size_t>(station)].template add<Method>(self, module); }
+    template <auto Method, class C, class M>
+    void at(C& chain, M* self) { chain.template add<Method>(self, module); }
+};
+
+template <class T>
+struct SessionSlot : Slot<Session, T> {
+    explicit SessionSlot(Host& host) : Slot<Session, T>{host.session_slots} {}
+};
+template <class T>
+struct AccountSlot : Slot<Account, T> {
+    explicit AccountSlot(Host& host) : Slot<Account, T>{host.account_slots} {}
+};
+
+// The line that ends a module's file: its constructor behind the name of its line in modules.def.
+#define MODULE_FACTORY(name, type) \
+    std::unique_ptr<Module> make_##name(Host& host) { return std::make_unique<type>(host); }
+
+std::vector<std::unique_ptr<Module>> make_modules(Host& host);   // modules.cpp, in the order of modules.def
+std::vector<std::string_view> module_names();
+
+}  // namespace server

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// One line an event, readable or as JSON; never a secret, never a message's text. spdlog is included in log.cpp alone.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "server/config.h"
+
+namespace server::log {
+
+enum class Level { debug, info, warn, error };
+using Field = std::pair<std::string_view, std::string_view>;   // name, value: {"jid", jid.text()}
+
+void open(const Config::Logging& rules);                        // at start and at reload (reopens the file)
+bool is_on(Level level);
+// text: what happened, as a short lower-case phrase; fields: who and what. Control characters are escaped.
+void write(Level level, std::string_view text, std::initializer_list<Field> fields = {});
+
+inline void debug(std::string_view text, std::initializer_list<Field> fields = {}) { if (is_on(Level::debug)) write(Level::debug, text, fields); }
+inline void info(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::info, text, fields); }
+inline void warn(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::warn, text, fields); }
+inline void error(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::error, text, fields); }
+
+// Tests watch what is logged: every line from `level` up also goes there until it is reset with nullptr.
+void watch(void (*line)(Level, std::string_view));
+
+}  // namespace server::log

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// All of it: configuration, storage, authentication, the workers, and what is common to them. Made once by main, or by a
+// test with a manual clock and no threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "auth/hash_pool.h"
+#include "auth/registration.h"
+#include "auth/sms.h"
+#include "server/config.h"
+#include "server/net/loop.h"
+#include "server/net/tls.h"
+#include "server/worker.h"
+#include "storage/storage.h"
+
+namespace server {
+
+class Listener;
+
+class Server {
+public:
+    // `workers`: threads are not started before run(). The storage is open.
+    Server(Config config, std::unique_ptr<storage::Storage> storage, const net::Clock& clock, unsigned workers);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // Fetches what every worker needs before the first client (the server's secret). Call on a thread with an Executor.
+    storage::Task<storage::Result<void>> prepare();
+
+    // Opens the c2s listeners, starts one thread per worker. Problems are returned as text, one per line.
+    xmpp::Result<void, std::string> start();
+    // Closes every stream with system-shutdown, waits for what is stored, ends the threads. From the main thread.
+    void stop();
+
+    // In-process scenes: turns all workers' loops until none has anything to do.
+    void settle();
+
+    std::shared_ptr<const Config> config() const { return std::atomic_load(&config_); }   // any thread
+    // Takes over what is live; any thread. What needs a restart keeps its old value; names of it are returned.
+    std::vector<std::string> reload(Config fresh);
+
+    storage::Storage& storage() { return *storage_; }
+    auth::HashPool& hashes() { return *hashes_; }
+    auth::SmsGateway& sms() { return *sms_; }
+    auth::Registration& registration() { return *registration_; }
+    const std::string& fake_salt_secret() const { return fake_salt_secret_; }
+    std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
+    const net::Clock& clock() const { return clock_; }
+    storage::Time started_at() const { return started_at_; }
+
+    const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
+    Worker& worker_of(std::string_view bare_jid) const;     // where the account lives
+    // Any thread: the account's keys have changed or it is gone; its sessions end with not-authorized.
+    void keys_changed(const xmpp::Jid& account);
+
+    // Pre-login connections per address, over all listeners (any thread).
+    bool admit(const std::string& address);
+    void leave(const std::string& address, bool logged_in);
+    void logged_in(const std::string& address);
+
+    // Every queue of the process: mailboxes, outboxes, SQL, commit, hashing, SMS (any thread).
+    std::vector<storage::QueueDepth> queues() const;
+    struct Addresses { std::vector<std::string> c2s, direct_tls; };
+    const Addresses& addresses() const { return addresses_; }   // as bound: port 0 resolved
+
+private:
+    xmpp::Result<void, std::string> load_certificates();
+    void watch_queues();
+
+    std::shared_ptr<const Config> config_;
+    const net::Clock& clock_;
+    storage::Time started_at_;
+    std::unique_ptr<storage::Storage> storage_;
+    std::unique_ptr<auth::HashPool> hashes_;
+    std::unique_ptr<auth::SmsGateway> sms_;
+    std::unique_ptr<auth::Registration> registration_;
+    std::shared_ptr<net::TlsContext> tls_;
+    std::string fake_salt_secret_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
+    std::vector<std::thread> threads_;
+    Addresses addresses_;
+    struct AddressCounts;
+    std::unique_ptr<AddressCounts> counts_;
+};
+
+}  // namespace server

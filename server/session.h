@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// A connected resource (RFC 6120 §7): one row of the session table. Ownership, for all of server/:
+// 1. An account, its sessions, roster, presence and module state are touched only on the account's worker; a connection
+//    moves there when it has authenticated.
+// 2. Whatever crosses from one worker to another is a value, put into a mailbox; nothing is shared, so there is no lock
+//    outside mailboxes and pools.
+// 3. The sender's half of a route runs on the sender's worker, the recipient's half on the recipient's, each top to
+//    bottom; order per sender and recipient follows from the mailbox.
+// 4. What can block runs on a pool and is reached only by co_await; the online chat path contains none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/hooks.h"
+#include "server/slots.h"
+#include "xmpp/jid.h"
+
+namespace server {
+
+class Stream;
+class Worker;
+
+class Session final : public std::enable_shared_from_this<Session> {
+public:
+    Session(std::shared_ptr<Account> account, xmpp::Jid jid, std::string device, Stream* stream);
+    ~Session();
+
+    const xmpp::Jid& jid() const { return jid_; }
+    Account& account() const { return *account_; }
+    const std::shared_ptr<Account>& shared_account() const { return account_; }
+    Worker& worker() const;
+    const std::string& device() const { return device_; }
+    Stream* stream() const { return stream_; }       // nullptr: the connection is gone, a module keeps the session
+    void attach(Stream* stream) { stream_ = stream; }
+    Slots& slots() { return slots_; }
+    storage::Time bound_at() const { return bound_at_; }
+
+    // RFC 6121 §4.2: set by presence.cpp alone.
+    bool is_available() const { return available_; }
+    int priority() const { return priority_; }       // RFC 6121 §4.7.2.3; meaningless when not available
+    const xmpp::Stanza& presence() const { return presence_; }   // the last available presence
+    bool takes_messages() const { return available_ && priority_ >= 0; }
+    bool is_interested() const { return interested_; }   // RFC 6121 §2.1.6: asked for the roster
+    void set_available(const xmpp::Stanza& presence, int priority);
+    void set_unavailable();
+    void set_interested() { interested_ = true; }
+    // RFC 6121 §4.6: where presence was sent directly, to be told of the end.
+    std::set<xmpp::Jid>& directed() ;
+    bool has_directed() const { return directed_ && !directed_->empty(); }
+
+    // Offline entries are being sent (account_log.cpp): stored messages reach this session through the log, in order.
+    bool is_catching_up = false;
+    bool is_caught_up = false;       // what is stored for the device has been sent; live messages move its cursor
+
+    // Sends through LEAVING. The stanza may be nullptr (IQ results and the like).
+    void send(const xmpp::Stanza* stanza, xmpp::Wire wire, storage::LogId logged_as = 0);
+    void send_xml(std::string_view xml);             // a stanza the server wrote
+    // Past LEAVING: for modules that held it back.
+    void send_now(Leaving& leaving);
+    void on_flushed();                               // its stream has handed everything to the kernel
+    void end(xmpp::StreamError error);               // closes its stream with that error; ended when the stream is
+
+private:
+    std::shared_ptr<Account> account_;
+    xmpp::Jid jid_;
+    std::string device_;
+    Stream* stream_;
+    Slots slots_;
+    storage::Time bound_at_;
+    xmpp::Stanza presence_;
+    std::unique_ptr<std::set<xmpp::Jid>> directed_;
+    std::vector<storage::LogId> unflushed_;          // log entries in the outbox, to be counted as delivered when it is empty
+    std::int16_t priority_ = 0;
+    bool available_ = false;
+    bool interested_ = false;
+};
+
+}  // namespace server

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// A client's XML stream (RFC 6120 §4): negotiation from the header to the bound resource, then the session's stanzas.
+// Bytes come from a Transport's owner, bytes go to the Transport; sockets, TLS and HTTP are none of its business.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "auth/sasl.h"
+#include "server/net/loop.h"
+#include "server/session.h"
+#include "xmpp/framer.h"
+#include "xmpp/parser.h"
+#include "xmpp/wire.h"
+
+namespace server {
+
+class Worker;
+
+// What carries a stream: a TCP connection, a WebSocket, a test.
+class Transport {
+public:
+    virtual ~Transport() = default;
+    virtual void send(xmpp::Wire bytes) = 0;            // queued; leaves at the end of the turn in one write
+    virtual void close() = 0;                           // when all that was sent is out; nothing comes after it
+    virtual void start_tls() = 0;                       // what was sent before goes out first; input so far is discarded
+    virtual void want_input(bool wanted) = 0;           // back-pressure: read, or leave it in the socket
+    virtual auth::Channel channel() const = 0;          // encrypted or not, with channel-binding data
+    virtual bool is_encrypted() const = 0;
+    virtual bool can_start_tls() const = 0;
+    virtual std::string peer_address() const = 0;       // without the port
+    virtual std::size_t unsent() const = 0;             // bytes
+    // The session's account lives on that worker: the transport and its stream go there, `arrived` is called there.
+    virtual void move_to(Worker& worker, std::function<void()> arrived) = 0;
+};
+
+class Stream final : public std::enable_shared_from_this<Stream> {
+public:
+    enum class Phase : std::uint8_t { secure, authenticate, bind, session, closing };
+
+    Stream(Worker& worker, Transport& transport);
+    ~Stream();
+
+    // From the transport.
+    // Takes bytes; keeps what is incomplete. Stops early while something is awaited and goes on by itself.
+    void receive(std::string_view bytes);
+    void on_flushed();                                   // all that was sent is with the kernel
+    void on_disconnected(std::string_view why);          // the transport is gone; nothing can be sent any more
+    void on_secured();                                   // STARTTLS is done
+    void arrive(Worker& worker) { worker_ = &worker; }   // it has moved
+
+    Phase phase() const { return phase_; }
+    Worker& worker() const { return *worker_; }
+    Transport& transport() const { return transport_; }
+    Session* session() const { return session_.get(); }
+    const std::string& id() const { return id_; }        // of the stream, for logs
+    const std::string& domain() const { return domain_; }   // the virtual host that the client named
+    const std::string& device() const { return device_; }
+    const xmpp::Jid& authenticated_as() const { return account_; }   // bare; empty before
+    bool may_register() const;                           // in-band registration: a secure channel, nobody logged in
+
+    void send(xmpp::Wire bytes);
+    void send_xml(std::string_view xml);                 // a nonza, or a whole stanza
+    void close(xmpp::StreamError error);                 // sends the error and the end tag
+    void close();                                        // the end tag alone
+    // While something is awaited on behalf of this stream no further element is taken. Nested.
+    void hold();
+    void go_on();
+
+private:
+    void take_frames();
+    void on_header(std::string_view bytes);
+    void on_element(const xmpp::Stanza& element);
+    void on_stanza(const xmpp::Stanza& stanza);
+    void before_login(const xmpp::Stanza& element);
+    void before_bind(const xmpp::Stanza& element);
+    void send_header(std::string_view extra_error = {});
+    void send_features();
+    // RFC 6120 §6
+    void on_auth(const xmpp::Stanza& element);
+    void on_sasl_step(auth::Step step);
+    storage::Task<void> look_up(std::string username);
+    storage::Task<void> hash_password(auth::HashPassword wanted);
+    void on_sasl_success(const auth::Success& success);
+    void refuse(auth::SaslCondition condition, std::string_view text);
+    // RFC 6120 §7
+    storage::Task<void> bind(xmpp::Stanza request);
+    storage::Task<void> ask_before_login(xmpp::Stanza request);
+    void end_session(std::string_view why);
+
+    struct Login;                                        // what is needed until a resource is bound; then freed
+    Worker* worker_;
+    Transport& transport_;
+    std::shared_ptr<Session> session_;
+    std::unique_ptr<Login> login_;
+    std::unique_ptr<xmpp::StreamHeader> header_;         // kept only when it declared extra prefixes
+    std::string pending_;                                // the incomplete tail, and what waits while held
+    std::string id_, domain_, device_;
+    xmpp::Jid account_;
+    xmpp::Framer framer_;
+    std::uint16_t held_ = 0;
+    Phase phase_ = Phase::secure;
+    bool header_sent_ = false;
+    bool footer_sent_ = false;
+    bool taking_ = false;
+};
+
+}  // namespace server

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// One thread with one event loop, the accounts that live on it and their connections. `hash(bare JID) mod workers`
+// decides where an account lives.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "server/account.h"
+#include "server/host.h"
+#include "server/net/loop.h"
+#include "server/router.h"
+#include "xmpp/parser.h"
+
+namespace server {
+
+class Server;
+class Connection;
+
+class Worker {
+public:
+    Worker(Server& server, unsigned index, const net::Clock& clock);
+    ~Worker();
+
+    Server& server;
+    const unsigned index;
+    net::Loop loop;
+    Host host;
+    Router router;
+    std::shared_ptr<const Config> config;      // swapped on this thread at reload
+    std::unique_ptr<xmpp::Parser> parser;      // pooled: serves all streams of this worker
+    std::vector<char> read_buffer;             // shared by all sockets of this worker
+
+    storage::Storage& storage() const;
+    storage::Time now() const { return loop.wall(); }
+
+    // The session table: bare JID → account → sessions.
+    Account* find(std::string_view bare) const;            // loaded, or nullptr
+    // Calls back at once when the account is loaded or known to be missing (nullptr), else when it has been fetched.
+    // Order is kept: what is asked for one account is called back in order. `failed`: the database did not answer.
+    using Found = std::function<void(Account*, bool failed)>;
+    void with_account(xmpp::JidView bare, Found found);
+    storage::Task<std::shared_ptr<Account>> load(xmpp::Jid bare);   // nullptr: missing or failed
+    void unload(std::string_view bare);                    // ends its sessions (not-authorized) and forgets it
+    template <class F>
+    void for_each_account(F visit) const { for (const auto& [jid, entry] : accounts_) if (entry.account) visit(*entry.account); }
+    std::size_t session_count() const;
+    void became_idle(Account& account);
+
+    // Runs a task that belongs to nobody: errors are logged under `what`.
+    void spawn(std::string_view what, storage::Task<void> task);
+
+    // Connections whose streams live here.
+    void adopt(std::unique_ptr<Connection> connection);
+    std::unique_ptr<Connection> release(Connection& connection);
+    void destroy(Connection& connection);                  // at the end of the turn
+    std::size_t connection_count() const { return connections_.size(); }
+    void close_all(const xmpp::StreamError& error);        // shutdown
+
+private:
+    struct Entry {
+        std::shared_ptr<Account> account;
+        bool loading = false;
+        std::vector<Found> waiting;
+    };
+    storage::Task<void> fetch(xmpp::Jid bare);
+    void settle(const std::string& bare, std::shared_ptr<Account> account, bool failed);
+    void drop_idle();
+
+    std::unordered_map<std::string, Entry, xmpp::TextHash, std::equal_to<>> accounts_;
+    std::vector<std::string> idle_;                        // bare JIDs that had no session when last looked at, oldest first
+    std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+    std::vector<std::unique_ptr<Module>> modules_;
+};
+
+}  // namespace server

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// What is remembered, in the words of the domain. One portable SQL implementation stands behind these interfaces, with
+// drivers for SQLite and MySQL; tests/unit/storage holds the contract that both keep.
+// Every method may be called on any thread that has an Executor, and goes on there. Nothing here throws for what the
+// world does: a database that is down, full or slow is a StorageError.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/task.h"
+#include "xmpp/date_time.h"
+#include "xmpp/jid.h"
+#include "xmpp/result.h"
+#include "xmpp/wire.h"
+
+namespace storage {
+
+using xmpp::Failure;
+using xmpp::Jid;
+using xmpp::JidView;
+using xmpp::Time;
+
+struct StorageError {
+    enum class Kind {
+        unavailable,  // cannot connect, connection lost, read-only, waited too long for a free connection
+        full,         // no space left on the device
+        conflict,     // the key exists already
+        not_found,    // what should be changed is not there
+        broken,       // the database answered what it never should: schema, corruption
+    };
+    StorageError(Kind k, std::string t) : kind{k}, text{std::move(t)} {}
+    Kind kind;
+    std::string text;  // for the log; holds no values that users stored
+};
+
+template <class T>
+using Result = xmpp::Result<T, StorageError>;
+
+using AccountId = std::uint64_t;
+using LogId = std::uint64_t;  // position in one account's log: microseconds since 1970 at append, always rising
+
+// ---- accounts and devices ------------------------------------------------------------------------------------------
+
+enum class Hash : std::uint8_t { sha1, sha256, sha512 };
+inline constexpr std::size_t hash_count = 3;
+
+// RFC 5802 §3: what a server keeps instead of a password. All devices of an account share its salt and iterations.
+struct Verifier {
+    std::string stored_key, server_key;  // raw bytes
+};
+using Verifiers = std::array<Verifier, hash_count>;  // by Hash
+
+enum class DeviceRole : std::uint8_t { password, primary, companion };  // password: an account without a phone number
+
+struct Device {
+    std::string id;       // random, unique in the account, URL-safe
+    std::string name;     // for humans
+    DeviceRole role = DeviceRole::password;
+    Verifiers verifiers;
+    LogId cursor = 0;     // the last log entry that the device is known to have
+    Time created{}, last_seen{};
+};
+
+struct Account {
+    AccountId id = 0;
+    Jid jid;              // bare
+    std::string phone;    // E.164, or empty
+    std::string salt;     // raw bytes
+    std::uint32_t iterations = 0;
+    Time created{};
+    bool disabled = false;
+    Time last_logout{};          // XEP-0012: when the last available resource went
+    std::string last_status;     // and the status text it left
+    std::vector<Device> devices;
+};
+
+struct Salt {
+    Salt(std::string b, std::uint32_t i) : bytes{std::move(b)}, iterations{i} {}
+    std::string bytes;
+    std::uint32_t iterations;
+};
+
+class Accounts {
+public:
+    virtual ~Accounts() = default;
+    virtual Task<Result<std::optional<Account>>> find(Jid bare) = 0;  // with its devices, oldest first
+    // conflict when the JID exists. The account's id is in the result; account.devices are stored with it.
+    virtual Task<Result<AccountId>> create(Account account) = 0;
+    // Thousands at once, in few transactions; those that exist are left alone. How many were made.
+    virtual Task<Result<std::size_t>> create_all(std::vector<Account> accounts) = 0;
+    // Everything of it: devices, roster, log, private data. not_found when there is none.
+    virtual Task<Result<void>> remove(AccountId account) = 0;
+    // In the order of their JIDs, those behind `after`, at most `limit`.
+    virtual Task<Result<std::vector<Account>>> list(std::string domain, std::string after, std::size_t limit) = 0;
+    virtual Task<Result<std::uint64_t>> count(std::string domain) = 0;  // an empty domain: all
+    virtual Task<Result<void>> set_disabled(AccountId account, bool disabled) = 0;
+    virtual Task<Result<void>> set_last_logout(AccountId account, Time when, std::string status) = 0;
+
+    // One transaction: all old devices go, `device` comes, under a new salt (registering again; password change).
+    // The new device inherits the lowest cursor of the old ones, so that nothing undelivered is skipped.
+    virtual Task<Result<void>> replace_devices(AccountId account, Salt salt, Device device) = 0;
+    virtual Task<Result<void>> add_device(AccountId account, Device device) = 0;
+    virtual Task<Result<void>> remove_device(AccountId account, std::string device) = 0;
+    virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
+};
+
+// ---- roster (RFC 6121 §2, appendix A) --------------------------------------------------------------------------------
+
+enum class Subscription : std::uint8_t { none, to, from, both };
+
+struct RosterItem {
+    Jid jid;
+    std::string name;
+    Subscription subscription = Subscription::none;
+    bool ask = false;             // pending out: ask='subscribe'
+    bool approved = false;        // pre-approval, RFC 6121 §3.4
+    bool pending_in = false;      // a subscription request waits for the user's answer
+    std::string request;          // that request as XML, to be delivered again at every login (RFC 6121 §3.1.3)
+    bool in_roster = true;        // false: known only for pending_in or approved; not shown to clients
+    bool removed = false;         // kept as a tombstone for roster versioning
+    std::vector<std::string> groups;
+    std::uint64_t version = 0;    // of the roster when this item last changed
+};
+
+class Rosters {
+public:
+    virtual ~Rosters() = default;
+    virtual Task<Result<std::vector<RosterItem>>> load(AccountId account) = 0;  // tombstones included
+    virtual Task<Result<void>> put(AccountId account, RosterItem item) = 0;     // by (account, item.jid)
+    virtual Task<Result<void>> forget(AccountId account, Jid jid) = 0;          // without a tombstone
+};
+
+// ---- the account's log (DESIGN: one log per account) -----------------------------------------------------------------
+
+enum class Direction : std::uint8_t { incoming, outgoing };
+
+struct LogEntry {
+    AccountId account = 0;
+    LogId id = 0;
+    Direction direction = Direction::incoming;
+    Jid peer;                     // full or bare: sender of an incoming, addressee of an outgoing message
+    std::string stanza_type;      // message type: chat, normal, …
+    std::string origin_id;        // the stanza's id, may be empty
+    xmpp::Wire xml;               // the stanza as XML that stands alone
+};
+
+// Appends of all workers are committed in groups: one transaction every few milliseconds.
+class Messages {
+public:
+    virtual ~Messages() = default;
+    // Any thread with an Executor, never blocks. `committed` runs there once the entry is durable, or failed for good
+    // (after retries that outlast a restart of the database); entries of one account are committed in their order.
+    virtual void append(LogEntry entry, std::function<void(const Result<void>&)> committed) = 0;
+    // Moves a device's cursor forward, never back; collected and written with the next group. Fire and forget: after a
+    // crash a device may be given again what it did not ack.
+    virtual void advance_cursor(AccountId account, std::string device, LogId to) = 0;
+    // An entry beyond the device's cursor was delivered out of turn; not delivered again at catch-up. Dropped when the
+    // cursor passes it.
+    virtual void mark_delivered(AccountId account, std::string device, LogId id) = 0;
+
+    // Entries with after < id, oldest first, at most `limit`. Includes what was appended before the call by any thread.
+    virtual Task<Result<std::vector<LogEntry>>> read(AccountId account, LogId after, std::size_t limit) = 0;
+    // Incoming entries behind the device's cursor `after` that were not delivered out of turn, oldest first.
+    virtual Task<Result<std::vector<LogEntry>>> read_undelivered(AccountId account, std::string device, LogId after, std::size_t limit) = 0;
+    virtual Task<Result<LogId>> last_id(AccountId account) = 0;  // 0: the log is empty
+    virtual Task<Result<std::uint64_t>> count_undelivered(AccountId account, std::string device) = 0;
+    // Entries of all accounts older than `before`, at most `limit` in one transaction. How many went.
+    virtual Task<Result<std::size_t>> remove_before(Time before, std::size_t limit) = 0;
+    // Entries that every device of their account has, at most `limit`; devices unseen since `unseen` do not count.
+    virtual Task<Result<std::size_t>> remove_delivered(Time unseen, std::size_t limit) = 0;
+};
+
+// ---- smaller things --------------------------------------------------------------------------------------------------
+
+class PrivateXml {  // XEP-0049, keyed by namespace and element name
+public:
+    virtual ~PrivateXml() = default;
+    virtual Task<Result<std::string>> load(AccountId account, std::string key) = 0;  // "" when there is none
+    virtual Task<Result<void>> store(AccountId account, std::string key, std::string xml) = 0;  // "" removes
+};
+
+class Vcards {  // XEP-0054
+public:
+    virtual ~Vcards() = default;
+    virtual Task<Result<std::string>> load(AccountId account) = 0;  // "" when there is none
+    virtual Task<Result<void>> store(AccountId account, std::string xml) = 0;
+};
+
+class BlockLists {  // XEP-0191
+public:
+    virtual ~BlockLists() = default;
+    virtual Task<Result<std::vector<Jid>>> load(AccountId account) = 0;
+    virtual Task<Result<void>> change(AccountId account, std::vector<Jid> block, std::vector<Jid> unblock) = 0;
+    virtual Task<Result<void>> clear(AccountId account) = 0;
+};
+
+// A phone number that waits for its PIN.
+struct PendingRegistration {
+    std::string id;           // random
+    std::string phone;        // E.164
+    std::string pin_salt, pin_hash;
+    std::uint32_t tries_left = 0;
+    Time created{}, expires{};
+    bool used = false;
+};
+
+class Registrations {
+public:
+    virtual ~Registrations() = default;
+    virtual Task<Result<void>> create(PendingRegistration registration) = 0;
+    virtual Task<Result<std::optional<PendingRegistration>>> find(std::string id) = 0;
+    // Takes one try away, atomically, before the PIN is compared: tries left afterwards, or nullopt when none was left,
+    // it was used, or it has expired at `now`.
+    virtual Task<Result<std::optional<std::uint32_t>>> take_try(std::string id, Time now) = 0;
+    // Marks it used, atomically; false when it was used already.
+    virtual Task<Result<bool>> use(std::string id) = 0;
+    // How many were created for the number since then, and when the last one was.
+    struct Recent { std::uint32_t count = 0; Time last{}; };
+    virtual Task<Result<Recent>> recent(std::string phone, Time since) = 0;
+    virtual Task<Result<void>> remove_before(Time before) = 0;
+};
+
+// Secrets of the server itself that must survive a restart (such as the key of fake salts).
+class ServerSecrets {
+public:
+    virtual ~ServerSecrets() = default;
+    // The secret of that name; `candidate` becomes it when there is none yet.
+    virtual Task<Result<std::string>> load_or_store(std::string name, std::string candidate) = 0;
+};
+
+// ---- all of it -------------------------------------------------------------------------------------------------------
+
+struct Options {
+    std::string url;                     // sqlite:PATH, sqlite::memory:, mysql://user:password@host:port/database?option=value
+    std::size_t connections = 4;         // of the pool, MySQL; SQLite has one writer and some readers
+    std::size_t waiting = 10000;         // jobs that may wait for a connection before `unavailable` is answered
+    std::chrono::milliseconds wait{10000};         // and how long each may
+    std::chrono::milliseconds group_commit{2};     // how long the log's writer collects at most
+    bool run_inline = false;             // everything on the caller's thread, at once (in-process scenes, SQLite only)
+    std::function<void(std::string_view level, std::string_view text)> log;
+};
+
+// Depth of a queue, for `tern queues` and metrics. Any thread.
+struct QueueDepth {
+    std::string name;
+    std::uint64_t depth = 0, high_water = 0;
+    std::chrono::microseconds oldest{};
+};
+
+class Storage {
+public:
+    virtual ~Storage() = default;  // waits until what was appended is committed or has failed
+    virtual Accounts& accounts() = 0;
+    virtual Rosters& rosters() = 0;
+    virtual Messages& messages() = 0;
+    virtual PrivateXml& private_xml() = 0;
+    virtual Vcards& vcards() = 0;
+    virtual BlockLists& block_lists() = 0;
+    virtual Registrations& registrations() = 0;
+    virtual ServerSecrets& secrets() = 0;
+
+    virtual std::vector<QueueDepth> queues() const = 0;
+    virtual bool is_healthy() const = 0;         // the last thing asked of the database was answered
+    virtual std::string describe() const = 0;    // engine, version, schema; never a password
+};
+
+// Connects, migrates the schema, starts the pool. Blocks. A database that is down is an error; the caller retries.
+Result<std::unique_ptr<Storage>> open(Options options);
+
+}  // namespace storage
