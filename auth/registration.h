@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "storage/storage.h"
 
@@ -22,7 +23,7 @@ struct RegistrationError {
         wrong_pin,         // 403, tries_left
         gone,              // 410: expired, used up, or never there
         too_many,          // 429, retry_after
-        disabled,          // 403: registration is off
+        disabled,          // 403: registration is off, or not open to this number's prefix
         unavailable,       // 503: storage or the SMS gateway cannot take it now
     };
     RegistrationError(Kind k) : kind{k} {}
@@ -41,6 +42,9 @@ struct RegistrationRules {
     std::uint32_t per_number_a_day = 5;
     std::uint32_t per_address_an_hour = 10;          // IPv6: per /64
     std::uint32_t per_minute = 300;                  // all together
+    // Against SMS pumping: numbers that differ in their last three digits only; 0: not limited.
+    std::uint32_t per_range_an_hour = 0;
+    std::vector<std::string> prefixes;               // E.164 prefixes that may register ("+49"), empty: all
     std::uint32_t confirms_per_address_a_minute = 30;
     std::string sms_text = "Your code is {pin}.";
     std::uint32_t iterations = 4096;                 // a device key has 160 random bits: no more are needed

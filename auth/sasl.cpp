@@ -51,8 +51,8 @@ public:
         }
         credentials_ = std::move(found);
         state_ = State::hashing;
-        HashPassword step{std::move(password_), credentials_.salt, credentials_.iterations};
-        password_.clear();
+        HashPassword step{password_, credentials_.salt, credentials_.iterations};
+        wipe(password_);
         return step;
     }
 
@@ -125,11 +125,10 @@ std::string_view to_string(SaslCondition condition) {
 
 std::vector<std::string> offered_mechanisms(const Channel& channel, bool allow_plain_unencrypted) {
     std::vector<std::string> names;
-    const bool binds = !binding_types(channel).empty();
-    for (const std::string_view name : scram_names) {
-        if (binds) names.push_back(std::string{name} + "-PLUS");
-        names.emplace_back(name);
+    if (!binding_types(channel).empty()) {
+        for (const std::string_view name : scram_names) names.push_back(std::string{name} + "-PLUS");
     }
+    names.insert(names.end(), scram_names.begin(), scram_names.end());
     if (channel.encrypted || allow_plain_unencrypted) names.emplace_back("PLAIN");
     return names;
 }

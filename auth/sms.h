@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,13 +26,18 @@ public:
 
 using Log = std::function<void(std::string_view level, std::string_view text)>;
 
+// A number as logs may show it: "+49…78".
+std::string masked(std::string_view number);
+// A template with {to} and {text} filled in, escaped for that media type (JSON, forms, XML; others as they are).
+std::string filled(std::string_view form, const Sms& sms, std::string_view content_type);
+
 // Prints the text where the admin sees it; for trying Tern out, not for secrets of real people.
 std::unique_ptr<SmsGateway> console_gateway(Log log);
 // Appends one line {"to": …, "text": …} per SMS to a file.
 std::unique_ptr<SmsGateway> file_gateway(std::string path, Log log);
 
 struct HttpGatewayRules {
-    std::string url;
+    std::string url;                                            // {to} and {text} may stand here too, percent-encoded
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body = R"({"to": "{to}", "text": "{text}"})";  // {to} and {text} are escaped as the content type needs
     std::string content_type = "application/json";              // or application/x-www-form-urlencoded
@@ -39,7 +45,9 @@ struct HttpGatewayRules {
     std::uint32_t attempts = 4;                                 // with growing pauses; 4xx but 408 and 429 is final
     std::uint32_t per_second = 10;
     std::size_t waiting = 1000;
+    std::chrono::milliseconds first_pause{500};                 // before the second attempt; doubled for each further one
 };
+// POSTs each SMS. Its destructor sends what it can within the time-out and logs how many it had to drop.
 std::unique_ptr<SmsGateway> http_gateway(HttpGatewayRules rules, Log log);
 
 }  // namespace auth

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+// The state machine of registration: start() sends a PIN, confirm() trades it for a key. What is cheap is checked
+// first, what costs an SMS last. start() never looks at accounts: it answers the same whether a number has one or not.
+#include "auth/registration.h"
+
+#include <algorithm>
+#include <cassert>
+#include <mutex>
+#include <set>
+
+#include "auth/crypto.h"
+#include "auth/hash_pool.h"
+#include "auth/phone.h"
+#include "auth/rate_limit.h"
+#include "auth/sms.h"
+
+namespace auth {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = RegistrationError::Kind;
+using storage::StorageError;
+using storage::Task;
+template <class T>
+using Answer = xmpp::Result<T, RegistrationError>;
+
+constexpr std::size_t salt_bytes = 16;
+constexpr std::size_t longest_device_name = 64;
+constexpr std::size_t longest_id = 64;
+constexpr std::size_t longest_pin = 32;  // as typed
+constexpr auto a_day = 24h;
+constexpr storage::Hash pin_hash = storage::Hash::sha256;
+
+xmpp::Failure<RegistrationError> fail(Kind kind) { return xmpp::Failure{RegistrationError{kind}}; }
+
+xmpp::Failure<RegistrationError> too_many(std::chrono::seconds retry_after) {
+    RegistrationError error{Kind::too_many};
+    error.retry_after = std::max(retry_after, std::chrono::seconds{1});
+    return xmpp::Failure{std::move(error)};
+}
+
+xmpp::Failure<RegistrationError> wrong_pin(std::uint32_t tries_left) {
+    RegistrationError error{Kind::wrong_pin};
+    error.tries_left = tries_left;
+    return xmpp::Failure{std::move(error)};
+}
+
+std::string with_pin(std::string_view text, std::string_view pin) {
+    constexpr std::string_view place = "{pin}";
+    std::string filled{text};
+    for (std::size_t at = filled.find(place); at != std::string::npos; at = filled.find(place, at + pin.size())) {
+        filled.replace(at, place.size(), pin);
+    }
+    return filled;
+}
+
+// People type what they see: "12 345", "123-45".
+std::string as_typed(std::string_view pin) {
+    std::string digits;
+    for (const char c : pin.substr(0, longest_pin)) {
+        if (c != ' ' && c != '-') digits += c;
+    }
+    return digits;
+}
+
+// Shown in lists and sent inside XML: no control characters, not long, cut between characters.
+std::string device_name_of(std::string_view wanted) {
+    std::string name = xmpp::opaque_string(wanted.substr(0, 1024)).value_or("");
+    if (name.size() > longest_device_name) {
+        std::size_t end = longest_device_name;
+        while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0U) == 0x80U) --end;
+        name.resize(end);
+    }
+    return name.empty() ? "Phone" : name;
+}
+
+}  // namespace
+
+struct Registration::State {
+    State(RegistrationRules r, storage::Storage& st, HashPool& h, SmsGateway& g, Clock c,
+          std::function<void(const storage::Jid&)> changed)
+        : rules{std::move(r)}, storage{st}, hashes{h}, sms{g}, clock{std::move(c)}, keys_changed{std::move(changed)},
+          by_address{rules.per_address_an_hour, 1h}, by_range{rules.per_range_an_hour, 1h}, all{rules.per_minute, 1min},
+          confirms{rules.confirms_per_address_a_minute, 1min} {}
+
+    const RegistrationRules rules;
+    storage::Storage& storage;
+    HashPool& hashes;
+    SmsGateway& sms;
+    const Clock clock;
+    const std::function<void(const storage::Jid&)> keys_changed;
+    RateLimit by_address, by_range, all, confirms;
+
+    std::mutex mutex;
+    std::set<std::string, std::less<>> starting;  // guarded by mutex: numbers between the look at recent() and create()
+    storage::Time tidied{};                       // guarded by mutex
+
+    // Holds a number, so that two requests at the same moment send one SMS.
+    class Hold {
+    public:
+        Hold(State& state, const std::string& number) : state_{state}, number_{number} {
+            const std::lock_guard lock{state_.mutex};
+            held_ = state_.starting.insert(number_).second;
+        }
+        ~Hold() {
+            if (!held_) return;
+            const std::lock_guard lock{state_.mutex};
+            state_.starting.erase(number_);
+        }
+        Hold(const Hold&) = delete;
+        Hold& operator=(const Hold&) = delete;
+        explicit operator bool() const { return held_; }
+
+    private:
+        State& state_;
+        const std::string number_;
+        bool held_ = false;
+    };
+
+    bool may_register(std::string_view number) const {
+        return rules.prefixes.empty() || std::any_of(rules.prefixes.begin(), rules.prefixes.end(),
+                                                     [&](const std::string& prefix) { return number.starts_with(prefix); });
+    }
+
+    Task<Answer<Started>> send_pin(std::string number, storage::Time now);
+    Task<void> tidy(storage::Time now);
+    Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin, storage::Time now);
+    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string device_name, storage::Time now);
+    Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt, storage::Device device);
+};
+
+Registration::Registration(RegistrationRules rules, storage::Storage& storage, HashPool& hashes, SmsGateway& sms,
+                           Clock clock, std::function<void(const storage::Jid&)> keys_changed)
+    : state_{std::make_unique<State>(std::move(rules), storage, hashes, sms, std::move(clock), std::move(keys_changed))} {
+    assert(state_->clock && state_->keys_changed);
+}
+
+Registration::~Registration() = default;
+
+Task<Answer<Registration::Started>> Registration::start(std::string phone, std::string client_address) {
+    State& state = *state_;
+    if (!state.rules.enabled) co_return fail(Kind::disabled);
+    const storage::Time now = state.clock();
+    const std::string network = network_of(client_address);
+    // Looked at before the number is parsed, taken after: a slip of the finger costs nothing.
+    if (const auto wait = state.by_address.wait(network, now); wait > 0s) co_return too_many(wait);
+    const auto number = parse_phone(phone);
+    if (!number) co_return fail(Kind::not_a_number);
+    if (!state.may_register(*number)) co_return fail(Kind::disabled);
+    if (const auto wait = state.by_address.take(network, now); wait > 0s) co_return too_many(wait);
+
+    const State::Hold hold{state, *number};
+    if (!hold) co_return too_many(state.rules.resend_after);
+    auto asking = state.storage.registrations().recent(*number, now - a_day);
+    const auto recent = co_await asking;
+    if (!recent) co_return fail(Kind::unavailable);
+    const auto resend_at = recent->last + state.rules.resend_after;
+    if (recent->count > 0 && now < resend_at) co_return too_many(std::chrono::ceil<std::chrono::seconds>(resend_at - now));
+    if (recent->count >= state.rules.per_number_a_day) co_return too_many(1h);
+
+    // The budgets of everybody come last: only what would really send an SMS draws on them.
+    if (state.rules.per_range_an_hour > 0) {
+        const std::string range = number->substr(0, number->size() - 3);
+        if (const auto wait = state.by_range.take(range, now); wait > 0s) co_return too_many(wait);
+    }
+    if (const auto wait = state.all.take("", now); wait > 0s) co_return too_many(wait);
+    auto sending = state.send_pin(*number, now);
+    auto started = co_await sending;
+    co_return std::move(started);
+}
+
+Task<Answer<Registration::Started>> Registration::State::send_pin(std::string number, storage::Time now) {
+    const std::string pin = random_digits(rules.pin_digits);
+    storage::PendingRegistration pending;
+    pending.id = random_token();
+    pending.phone = number;
+    pending.pin_salt = random_bytes(salt_bytes);
+    pending.pin_hash = hmac(pin_hash, pending.pin_salt, pin);
+    pending.tries_left = rules.tries;
+    pending.created = now;
+    pending.expires = now + rules.lifetime;
+    Started started{pending.id, rules.lifetime, rules.resend_after};
+
+    auto creating = storage.registrations().create(std::move(pending));
+    const auto created = co_await creating;
+    if (!created) co_return fail(Kind::unavailable);
+    Sms message{std::move(number), with_pin(rules.sms_text, pin)};
+    if (!sms.send(std::move(message))) co_return fail(Kind::unavailable);
+    auto tidying = tidy(now);
+    co_await tidying;
+    co_return std::move(started);
+}
+
+// Once an hour, forgets what no limit and no PIN needs any more.
+Task<void> Registration::State::tidy(storage::Time now) {
+    {
+        const std::lock_guard lock{mutex};
+        if (now - tidied < 1h) co_return;
+        tidied = now;
+    }
+    const auto oldest_needed = now - std::max<std::chrono::seconds>(a_day, rules.lifetime) - 1h;
+    auto removing = storage.registrations().remove_before(oldest_needed);
+    const auto removed = co_await removing;
+    if (!removed) {  // tried again with the next registration
+        const std::lock_guard lock{mutex};
+        tidied = {};
+    }
+}
+
+Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::string pin, std::string device_name,
+                                                         std::string client_address) {
+    State& state = *state_;
+    if (!state.rules.enabled) co_return fail(Kind::disabled);
+    const storage::Time now = state.clock();
+    if (const auto wait = state.confirms.take(network_of(client_address), now); wait > 0s) co_return too_many(wait);
+    if (id.empty() || id.size() > longest_id) co_return fail(Kind::gone);
+
+    auto proving = state.proved(std::move(id), std::move(pin), now);
+    auto pending = co_await proving;
+    if (!pending) co_return xmpp::Failure{pending.error()};
+    auto issuing = state.issue(std::move(*pending), device_name_of(device_name), now);
+    auto issued = co_await issuing;
+    co_return std::move(issued);
+}
+
+Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::string id, std::string pin, storage::Time now) {
+    auto finding = storage.registrations().find(id);
+    auto found = co_await finding;
+    if (!found) co_return fail(Kind::unavailable);
+    if (!*found) co_return fail(Kind::gone);
+    storage::PendingRegistration pending = std::move(**found);
+
+    // A try is paid for before the PIN is looked at, so that guesses at the same moment share the few there are.
+    auto taking = storage.registrations().take_try(id, now);
+    const auto tries_left = co_await taking;
+    if (!tries_left) co_return fail(Kind::unavailable);
+    if (!*tries_left) co_return fail(Kind::gone);
+    const std::string hash = hmac(pin_hash, pending.pin_salt, as_typed(pin));
+    if (!equal_in_constant_time(hash, pending.pin_hash)) co_return wrong_pin(**tries_left);
+    co_return std::move(pending);
+}
+
+Task<Answer<Registration::Issued>> Registration::State::issue(storage::PendingRegistration pending,
+                                                              std::string device_name, storage::Time now) {
+    const auto jid = storage::Jid::from_parts(localpart_of(pending.phone), rules.domain);
+    if (!jid) co_return fail(Kind::unavailable);  // the domain is none; configuration refuses such
+    Issued issued;
+    issued.jid = *jid;
+    issued.device_id = random_token(9);
+    issued.key = random_token();
+
+    // Hashed before the PIN is used up: when the pool is full the PIN is still good.
+    storage::Salt salt{random_bytes(salt_bytes), rules.iterations};
+    auto deriving = hashes.derive(issued.key, salt.bytes, salt.iterations);
+    auto verifiers = co_await deriving;
+    if (!verifiers) co_return fail(Kind::unavailable);
+    auto using_up = storage.registrations().use(pending.id);
+    const auto first = co_await using_up;
+    if (!first) co_return fail(Kind::unavailable);
+    if (!*first) co_return fail(Kind::gone);  // the same PIN was confirmed twice at once: one key only
+
+    storage::Device device;
+    device.id = issued.device_id;
+    device.name = std::move(device_name);
+    device.role = storage::DeviceRole::primary;
+    device.verifiers = std::move(*verifiers);
+    device.created = device.last_seen = now;
+    auto storing = store_key(*jid, pending.phone, std::move(salt), std::move(device));
+    const auto replaced = co_await storing;
+    if (!replaced) co_return xmpp::Failure{replaced.error()};
+    if (*replaced) keys_changed(*jid);
+    co_return std::move(issued);
+}
+
+// Whether the account was there before, and its old keys are invalid now.
+Task<Answer<bool>> Registration::State::store_key(storage::Jid jid, std::string phone, storage::Salt salt,
+                                                  storage::Device device) {
+    // An account may come or go between the look and the write; then look again.
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        auto finding = storage.accounts().find(jid);
+        auto found = co_await finding;
+        if (!found) break;
+        if (*found) {
+            auto replacing = storage.accounts().replace_devices((**found).id, salt, device);
+            const auto replaced = co_await replacing;
+            if (replaced) co_return true;
+            if (replaced.error().kind != StorageError::Kind::not_found) break;
+        } else {
+            storage::Account account;
+            account.jid = jid;
+            account.phone = phone;
+            account.salt = salt.bytes;
+            account.iterations = salt.iterations;
+            account.created = device.created;
+            account.devices.push_back(device);
+            auto creating = storage.accounts().create(std::move(account));
+            const auto created = co_await creating;
+            if (created) co_return false;
+            if (created.error().kind != StorageError::Kind::conflict) break;
+        }
+    }
+    co_return fail(Kind::unavailable);
+}
+
+}  // namespace auth
