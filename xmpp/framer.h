@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "xmpp/error.h"
@@ -42,15 +41,34 @@ public:
 
 private:
     enum class State : std::uint8_t;
+    struct Step {
+        std::size_t at;                // looked at up to here
+        Found found = Found::nothing;
+        const StreamError* error = nullptr;
+    };
+
+    Frame fail(const StreamError& error);
+    Frame complete(Found found, std::string_view input, std::size_t start, std::size_t end);
+    void enter(State state);
+    Step scan(std::string_view input, std::size_t at);
+    Step scan_between(char c, std::size_t at);
+    Step scan_after_less(char c, std::size_t at);
+    Step scan_tag(std::string_view input, std::size_t at);
+    Step scan_declaration(std::string_view input, std::size_t at);
+    Step scan_footer(char c, std::size_t at);
+    Step scan_cdata(std::string_view input, std::size_t at);
+    Step end_element(std::size_t at);
+
     const Limits* limits_;
-    std::optional<StreamError> error_;
+    const StreamError* error_ = nullptr;
     std::uint32_t scanned_ = 0;  // bytes of the pending frame already looked at
     std::uint32_t depth_ = 0;
     std::uint32_t elements_ = 0;
-    std::uint16_t attributes_ = 0;
+    std::uint32_t attributes_ = 0;
     std::uint8_t state_ = 0;
     std::uint8_t detail_ = 0;
     bool header_expected_ = true;
+    bool has_declaration_ = false;  // the XML declaration was there
 };
 
 }  // namespace xmpp

@@ -38,7 +38,6 @@ public:
     Parser& operator=(Parser&&) noexcept;
 
     // Exactly one element. `header`: the stream it came on when that declared extra prefixes, else nullptr.
-    // `content_ns`: jabber:client unless the stream says otherwise.
     // `stamp_from`: when not empty, stands in for whatever 'from' the source has (RFC 6120 §8.1.2.1).
     Result<Stanza, StreamError> parse(std::string_view bytes, const StreamHeader* header = nullptr, JidView stamp_from = {});
 

@@ -26,6 +26,9 @@ class Element {
 public:
     Element() = default;  // no element: every question answers empty, so lookups chain
     explicit operator bool() const { return block_ != nullptr; }
+    friend bool operator==(const Element& a, const Element& b) {  // the same node of the same stanza
+        return a.block_ == b.block_ && a.node_ == b.node_;
+    }
 
     std::string_view name() const;
     std::string_view ns() const;
@@ -74,9 +77,7 @@ public:
     Element operator*() const { return at_; }
     Iterator& operator++() { at_ = at_.next_sibling(); return *this; }
     Iterator operator++(int) { Iterator old = *this; ++*this; return old; }
-    friend bool operator==(const Iterator& a, const Iterator& b) {
-        return a.at_.block_ == b.at_.block_ && (a.at_.block_ == nullptr || a.at_.node_ == b.at_.node_);
-    }
+    friend bool operator==(const Iterator& a, const Iterator& b) { return a.at_ == b.at_; }
 
 private:
     Element at_;
