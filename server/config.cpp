@@ -1,320 +1,353 @@
 // SPDX-License-Identifier: MIT
-// Reading the configuration. The one table of keys below drives the file, the environment, the defaults that are shown,
-// what a reload applies and the range checks. What single values may look like is in config_values.cpp.
+// Reading the configuration: the TOML file first, the environment over it, then what only the whole can tell.
+// The keys are in config_keys.cpp, what single values may look like is in config_values.cpp.
 #include "server/config.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <limits>
-#include <optional>
 #include <set>
 #include <sstream>
-#include <variant>
-
-#include <unistd.h>
 
 #define TOML_EXCEPTIONS 0
+// toml++ 3.3 asserts on some wrong input ("[." is one) right before it would report it.
+#define TOML_ASSERT(expression) static_assert(true)
 #include <toml++/toml.h>
 
+#include "server/config_keys.h"
 #include "server/config_values.h"
-#include "xmpp/jid.h"
 
 namespace server {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-// The field that member pointers lead to: at<&Config::c2s, &Config::C2s::listen>(config).
-template <auto... path>
-auto& at(Config& config) { return (config.*....*path); }
-
-struct Switch { bool& (*at)(Config&); };
-struct Number { std::uint32_t& (*at)(Config&); std::uint32_t least, most; };
-struct Size { std::uint32_t& (*at)(Config&); std::uint32_t least, most; };
-struct Seconds { seconds& (*at)(Config&); seconds least, most; };
-struct Milliseconds { milliseconds& (*at)(Config&); milliseconds least, most; };
-struct Text { std::string& (*at)(Config&); values::Check check; };
-struct List { std::vector<std::string>& (*at)(Config&); values::Check check; };
-using Field = std::variant<Switch, Number, Size, Seconds, Milliseconds, Text, List>;
-
-enum class Reload { live, restart };
-enum class Shown { plainly, as_url, never };  // in problems; a value that may hold a secret is not
-
-struct Key {
-    std::string_view name;
-    Reload reload;
-    Field field;
-    std::string_view help;
-    Shown shown = Shown::plainly;
-};
-
-using C = Config;
-constexpr Reload live = Reload::live, restart = Reload::restart;
-constexpr std::uint32_t any_number = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint32_t megabyte = 1u << 20;
-constexpr seconds day{86'400};
-
-const Key keys[] = {
-    {"domains", restart, List{at<&C::domains>, values::domain}, "the domains that are served; the first is the default"},
-    {"data", restart, Text{at<&C::data>, values::directory}, "directory of the database, certificates, uploads and the admin socket"},
-    {"workers", restart, Number{at<&C::workers>, 0, 1024}, "threads that run sessions; 0: one per core"},
-    {"admins", live, List{at<&C::admins>, values::account}, "accounts that may use the admin commands"},
-
-    {"storage.url", restart, Text{at<&C::storage, &C::Storage::url>, values::storage_url}, "sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE", Shown::as_url},
-    {"storage.connections", restart, Number{at<&C::storage, &C::Storage::connections>, 1, 256}, "connections to the database, a thread each"},
-    {"storage.group_commit", restart, Milliseconds{at<&C::storage, &C::Storage::group_commit>, milliseconds{0}, milliseconds{1000}}, "how long messages gather before one commit takes them all; a plain number is milliseconds"},
-
-    {"c2s.listen", restart, List{at<&C::c2s, &C::C2s::listen>, values::listen_address}, "addresses for clients, STARTTLS"},
-    {"c2s.direct_tls", restart, List{at<&C::c2s, &C::C2s::direct_tls>, values::listen_address}, "addresses for clients, TLS from the first byte (XEP-0368)"},
-    {"c2s.require_tls", live, Switch{at<&C::c2s, &C::C2s::require_tls>}, "false only for closed networks: then clients may log in without TLS"},
-
-    {"tls.certificate", live, Text{at<&C::tls, &C::Tls::certificate>, values::any}, "PEM file of the certificate and its chain; {domain} stands for each domain; empty: self-signed, made in data"},
-    {"tls.key", live, Text{at<&C::tls, &C::Tls::key>, values::any}, "PEM file of its private key; {domain} likewise"},
-
-    {"http.listen", restart, List{at<&C::http, &C::Http::listen>, values::listen_address}, "addresses for HTTP without TLS"},
-    {"http.tls", restart, List{at<&C::http, &C::Http::tls>, values::listen_address}, "addresses for HTTPS"},
-    {"http.trusted_proxies", live, List{at<&C::http, &C::Http::trusted_proxies>, values::network}, "addresses or networks whose X-Forwarded-For is believed"},
-
-    {"registration.phone", live, Switch{at<&C::registration, &C::Registration::phone>}, "registration by phone number and SMS PIN"},
-    {"registration.open", live, Switch{at<&C::registration, &C::Registration::open>}, "registration by username and password (XEP-0077), for closed networks and tests"},
-    {"registration.pin_digits", live, Number{at<&C::registration, &C::Registration::pin_digits>, 4, 10}, "digits of a PIN"},
-    {"registration.tries", live, Number{at<&C::registration, &C::Registration::tries>, 1, 100}, "wrong PINs before a new one is needed"},
-    {"registration.pin_lifetime", live, Seconds{at<&C::registration, &C::Registration::pin_lifetime>, seconds{1}, day}, "how long a PIN is good"},
-    {"registration.resend_after", live, Seconds{at<&C::registration, &C::Registration::resend_after>, seconds{0}, day}, "pause before the same number may ask again"},
-    {"registration.per_number_a_day", live, Number{at<&C::registration, &C::Registration::per_number_a_day>, 1, any_number}, "PINs for one number in a day"},
-    {"registration.per_address_an_hour", live, Number{at<&C::registration, &C::Registration::per_address_an_hour>, 1, any_number}, "PINs asked for from one address in an hour (IPv6: from one /64)"},
-    {"registration.per_minute", live, Number{at<&C::registration, &C::Registration::per_minute>, 1, any_number}, "PINs in a minute, all together"},
-
-    {"sms.gateway", restart, Text{at<&C::sms, &C::Sms::gateway>, values::sms_gateway}, "console (the log), http or file"},
-    {"sms.file", restart, Text{at<&C::sms, &C::Sms::file>, values::any}, "gateway file: one JSON line per SMS is appended here"},
-    {"sms.text", live, Text{at<&C::sms, &C::Sms::text>, values::sms_text}, "what the SMS says; {pin} is the PIN"},
-    {"sms.url", restart, Text{at<&C::sms, &C::Sms::url>, values::http_url}, "gateway http: where each SMS is posted", Shown::never},
-    {"sms.body", restart, Text{at<&C::sms, &C::Sms::body>, values::sms_body}, "gateway http: the body, with {to} and {text}; empty: {\"to\": \"{to}\", \"text\": \"{text}\"}", Shown::never},
-    {"sms.content_type", restart, Text{at<&C::sms, &C::Sms::content_type>, values::content_type}, "gateway http: application/json or application/x-www-form-urlencoded"},
-    {"sms.headers", restart, List{at<&C::sms, &C::Sms::headers>, values::header_line}, "gateway http: further headers, \"Name: value\"", Shown::never},
-    {"sms.timeout", restart, Milliseconds{at<&C::sms, &C::Sms::timeout>, milliseconds{100}, milliseconds{600'000}}, "gateway http: how long one attempt may take; a plain number is milliseconds"},
-    {"sms.per_second", restart, Number{at<&C::sms, &C::Sms::per_second>, 1, 100'000}, "gateway http: SMS sent in a second at most"},
-
-    // RFC 5802 §5.1: not below 4096.
-    {"auth.iterations", live, Number{at<&C::auth, &C::Auth::iterations>, 4096, 10'000'000}, "PBKDF2 iterations of new passwords"},
-    {"auth.plain", live, Switch{at<&C::auth, &C::Auth::plain>}, "offer PLAIN, under TLS only"},
-
-    {"messages.retention", live, Text{at<&C::messages, &C::Messages::retention>, values::retention}, "how long messages are kept: \"30d\", \"forever\", or \"delivered\": until every device has them"},
-    {"messages.ack", restart, Text{at<&C::messages, &C::Messages::ack>, values::ack}, "XEP-0198 acks: \"commit\", only what is durably stored; \"receive\", at once"},
-
-    // RFC 6120 §13.12: not below 10000 bytes.
-    {"limits.stanza_bytes", restart, Size{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::stanza_bytes>, 10'000, 64 * megabyte}, "bytes of one stanza"},
-    {"limits.depth", restart, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::depth>, 8, 1000}, "elements inside elements of one stanza"},
-    {"limits.attributes", restart, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::attributes>, 8, 10'000}, "attributes of one element"},
-    {"limits.elements", restart, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::elements>, 64, 1'000'000}, "elements of one stanza"},
-    {"limits.stanza_bytes_before_login", live, Size{at<&C::limits, &C::Limits::stanza_bytes_before_login>, 4096, megabyte}, "bytes of one element before login"},
-    {"limits.devices", live, Number{at<&C::limits, &C::Limits::devices>, 1, 1000}, "devices of an account, the primary included"},
-    {"limits.sessions_per_account", live, Number{at<&C::limits, &C::Limits::sessions_per_account>, 1, 10'000}, "sessions of an account"},
-    {"limits.connections_per_address", live, Number{at<&C::limits, &C::Limits::connections_per_address>, 1, any_number}, "connections from one address"},
-    {"limits.logins_per_address", live, Number{at<&C::limits, &C::Limits::logins_per_address>, 1, any_number}, "connections from one address that have not logged in yet"},
-    {"limits.login_deadline", live, Seconds{at<&C::limits, &C::Limits::login_deadline>, seconds{1}, seconds{3600}}, "time from connecting to a bound resource"},
-    {"limits.login_attempts", live, Number{at<&C::limits, &C::Limits::login_attempts>, 1, 100}, "failed logins on one connection"},
-    {"limits.idle", live, Seconds{at<&C::limits, &C::Limits::idle>, seconds{1}, 7 * day}, "silence after which a client is pinged"},
-    {"limits.ping_timeout", live, Seconds{at<&C::limits, &C::Limits::ping_timeout>, seconds{1}, day}, "time to answer that ping"},
-    {"limits.outbox_bytes", live, Size{at<&C::limits, &C::Limits::outbox_bytes>, 65'536, 1024 * megabyte}, "unsent bytes of one session"},
-    {"limits.bytes_per_second", live, Size{at<&C::limits, &C::Limits::bytes_per_second>, 0, any_number}, "bytes a session may send in a second; 0: no limit"},
-    {"limits.burst_bytes", live, Size{at<&C::limits, &C::Limits::burst_bytes>, 1024, any_number}, "bytes a session may send at once before that counts"},
-    {"limits.roster_items", live, Number{at<&C::limits, &C::Limits::roster_items>, 1, 1'000'000}, "contacts of an account"},
-    {"limits.offline_catchup", live, Number{at<&C::limits, &C::Limits::offline_catchup>, 0, any_number}, "stored messages sent at login at most; 0: all"},
-
-    {"log.level", live, Text{at<&C::log, &C::Logging::level>, values::log_level}, "debug, info, warn or error"},
-    {"log.format", live, Text{at<&C::log, &C::Logging::format>, values::log_format}, "text or json"},
-    {"log.file", live, Text{at<&C::log, &C::Logging::file>, values::any}, "file that lines are appended to; empty: standard error"},
-
-    {"contact.abuse", live, List{at<&C::contact, &C::Contact::abuse>, values::uri}, "URIs published as XEP-0157 abuse-addresses"},
-    {"contact.admin", live, List{at<&C::contact, &C::Contact::admin>, values::uri}, "the same, admin-addresses"},
-    {"contact.support", live, List{at<&C::contact, &C::Contact::support>, values::uri}, "the same, support-addresses"},
-    {"contact.security", live, List{at<&C::contact, &C::Contact::security>, values::uri}, "the same, security-addresses"},
-    {"contact.feedback", live, List{at<&C::contact, &C::Contact::feedback>, values::uri}, "the same, feedback-addresses"},
-    {"contact.sales", live, List{at<&C::contact, &C::Contact::sales>, values::uri}, "the same, sales-addresses"},
-    {"contact.status", live, List{at<&C::contact, &C::Contact::status>, values::uri}, "the same, status-addresses"},
-
-    {"alerts.queue_depth", live, Number{at<&C::alerts, &C::Alerts::queue_depth>, 1, any_number}, "a queue deeper than this is warned of, until it is half of it"},
-    {"alerts.queue_age", live, Milliseconds{at<&C::alerts, &C::Alerts::queue_age>, milliseconds{10}, milliseconds{3'600'000}}, "a queue whose oldest entry is older is warned of; a plain number is milliseconds"},
-};
-
-// ---- putting one value in ------------------------------------------------------------------------------------------
-
-// A value as the file or the environment has it. The environment knows text alone, which then stands for every type.
-struct Raw {
-    std::variant<std::monostate, bool, std::int64_t, std::string, std::vector<std::string>> value;
-    std::string shown;          // how a problem names it
-    bool from_environment = false;
-
-    const std::string* text() const { return std::get_if<std::string>(&value); }
-    std::optional<std::uint64_t> number() const {
-        if (const auto* number = std::get_if<std::int64_t>(&value))
-            return *number < 0 ? std::nullopt : std::optional{static_cast<std::uint64_t>(*number)};
-        return from_environment && text() ? values::parse_number(*text()) : std::nullopt;
-    }
-};
-
-struct Refusal { std::string was, expected; };
-using Refusals = std::vector<Refusal>;
-
-std::string show(const Key& key, std::string_view value) {
-    if (key.shown == Shown::never) return "(not shown)";
-    return key.shown == Shown::as_url ? values::masked_url(value) : values::quoted(value);
+// "Why not" by the operating system, for a file that cannot be read.
+xmpp::Result<std::string, std::string> read_whole(const std::string& path) {
+    errno = 0;
+    std::ifstream file{path, std::ios::binary};
+    std::ostringstream content;
+    if (file && file.peek() != std::ifstream::traits_type::eof()) content << file.rdbuf();
+    if (!file.is_open() || file.bad() || content.bad())  // a directory opens, but cannot be read
+        return xmpp::Failure{std::string{errno != 0 ? std::strerror(errno) : "read error"}};
+    return content.str();
 }
 
-template <class Limit>
-std::string range(std::string_view what, const Limit& least, const Limit& most) {
-    return std::string{what} + " from " + least + " to " + most;
-}
-
-struct Put {  // one overload a kind of field
-    const Key& key;
-    Config& config;
-    const Raw& raw;
-
-    Refusals operator()(const Switch& field) const {
-        std::optional<bool> value;
-        if (const auto* given = std::get_if<bool>(&raw.value)) value = *given;
-        else if (raw.from_environment) value = values::parse_switch(*raw.text());
-        if (!value) return {{raw.shown, "true or false"}};
-        field.at(config) = *value;
-        return {};
-    }
-
-    Refusals operator()(const Number& field) const {
-        const auto value = raw.number();
-        if (!value || *value < field.least || *value > field.most)
-            return {{raw.shown, range("a whole number", std::to_string(field.least), std::to_string(field.most))}};
-        field.at(config) = static_cast<std::uint32_t>(*value);
-        return {};
-    }
-
-    Refusals operator()(const Size& field) const {
-        auto value = raw.number();
-        if (!value && raw.text()) value = values::parse_size(*raw.text());
-        if (!value || *value < field.least || *value > field.most)
-            return {{raw.shown, range("bytes, e.g. 65536, \"256k\" or \"8M\",", values::show_size(field.least), values::show_size(field.most))}};
-        field.at(config) = static_cast<std::uint32_t>(*value);
-        return {};
-    }
-
-    Refusals operator()(const Seconds& field) const {
-        const auto value = duration(seconds{1});
-        if (!value || *value < field.least || *value > field.most || *value % seconds{1} != milliseconds{0})
-            return {{raw.shown, range("whole seconds, e.g. 30, \"30s\" or \"10m\",", values::show_duration(field.least), values::show_duration(field.most))}};
-        field.at(config) = std::chrono::duration_cast<seconds>(*value);
-        return {};
-    }
-
-    Refusals operator()(const Milliseconds& field) const {
-        const auto value = duration(milliseconds{1});
-        if (!value || *value < field.least || *value > field.most)
-            return {{raw.shown, range("a duration, e.g. \"500ms\" or \"10s\" (a plain number is milliseconds),", values::show_duration(field.least), values::show_duration(field.most))}};
-        field.at(config) = *value;
-        return {};
-    }
-
-    Refusals operator()(const Text& field) const {
-        if (!raw.text()) return {{raw.shown, "a text in quotes"}};
-        std::string value = *raw.text();
-        if (std::string expected = field.check(value); !expected.empty()) return {{raw.shown, std::move(expected)}};
-        field.at(config) = std::move(value);
-        return {};
-    }
-
-    Refusals operator()(const List& field) const {
-        const auto* given = std::get_if<std::vector<std::string>>(&raw.value);
-        if (!given && !raw.from_environment) return {{raw.shown, "a list of texts, [\"…\", \"…\"]"}};
-        std::vector<std::string> items = given ? *given : values::parse_list(*raw.text());
-        Refusals refusals;
-        for (std::string& item : items)
-            if (std::string expected = field.check(item); !expected.empty()) refusals.push_back({show(key, item), std::move(expected)});
-        if (refusals.empty()) field.at(config) = std::move(items);
-        return refusals;
-    }
+class Reader {
+public:
+    void read_file(const std::string& path);
+    void read_environment(const Environment& environment);
+    xmpp::Result<Config, std::vector<ConfigProblem>> finish();
 
 private:
-    std::optional<milliseconds> duration(milliseconds unit) const {
-        if (const auto number = raw.number()) {
-            if (*number > 1'000'000'000'000) return std::nullopt;
-            return static_cast<std::int64_t>(*number) * unit;
+    void walk(const toml::table& table, const std::string& section);
+    void take(const keys::Key& key, const keys::Raw& raw, const std::string& where);
+    void take_variable(const keys::Key& key, const Environment& environment);
+    void report_unknown_variable(const std::string& variable, std::string_view value);
+    void follow_data();
+    void check_whole();
+    void check_listeners();
+
+    void problem(const std::string& where, std::string_view name, std::string_view was,
+                 std::string_view expected);
+    // Where a key was set, or what stands for "nowhere".
+    std::string where(std::string_view name) const;
+    bool is_set(std::string_view name) const { return set_at_.contains(std::string{name}); }
+    std::string at_line(const toml::source_region& source) const {
+        return file_ + ":" + std::to_string(source.begin.line);
+    }
+
+    Config config_;
+    std::string file_;
+    std::map<std::string, std::string> set_at_;  // key → "tern.toml:12" or "TERN_DATA"
+    std::set<std::string> refused_;              // keys that had a problem: not to be judged again as a whole
+    std::vector<ConfigProblem> problems_;
+};
+
+void Reader::problem(const std::string& where, std::string_view name, std::string_view was,
+                     std::string_view expected) {
+    std::string text = where;
+    text.append(": ").append(name).append(name.empty() ? "" : ": ").append(was);
+    if (!expected.empty())
+        text.append(expected.starts_with("did you mean") ? " — " : " — expected ").append(expected);
+    problems_.push_back({std::move(text)});
+    refused_.emplace(name);
+}
+
+std::string Reader::where(std::string_view name) const {
+    const auto found = set_at_.find(std::string{name});
+    if (found != set_at_.end()) return found->second;
+    return file_.empty() ? "configuration" : file_;
+}
+
+// ---- the file
+// ------------------------------------------------------------------------------------------------------
+
+// Short enough for one line.
+std::string shown_node(const keys::Key& key, const toml::node& node) {
+    if (key.shown != keys::Shown::plainly && !node.is_string()) return keys::shown(key, {});
+    if (const auto text = node.value<std::string>(); text && node.is_string()) return keys::shown(key, *text);
+    if (node.is_table()) return "a section";
+    if (node.is_array_of_tables()) return "a list of sections";
+    std::ostringstream shown;
+    node.visit([&](const auto& exact) { shown << exact; });
+    std::string text = shown.str();
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text.size() > 80 ? "what is there" : text;
+}
+
+keys::Raw raw_of(const keys::Key& key, const toml::node& node) {
+    keys::Raw raw{.value = {}, .shown = shown_node(key, node)};
+    if (const auto* flag = node.as_boolean())
+        raw.value = flag->get();
+    else if (const auto* number = node.as_integer())
+        raw.value = number->get();
+    else if (const auto* text = node.as_string())
+        raw.value = text->get();
+    else if (const auto* array = node.as_array()) {
+        std::vector<std::string> items;
+        for (const toml::node& item : *array)
+            if (const auto* item_text = item.as_string()) items.push_back(item_text->get());
+        if (items.size() == array->size()) raw.value = std::move(items);
+    }
+    return raw;
+}
+
+void Reader::read_file(const std::string& path) {
+    file_ = path.substr(path.rfind('/') + 1);
+    const auto content = read_whole(path);
+    if (!content) return problem(path, "", "cannot be read: " + content.error(), "a TOML file");
+    const toml::parse_result parsed = toml::parse(content.value(), path);
+    if (parsed) return walk(parsed.table(), "");
+    const toml::parse_error& error = parsed.error();
+    problem(at_line(error.source()), "", error.description(), "TOML, e.g. domains = [\"chat.example\"]");
+}
+
+void Reader::walk(const toml::table& table, const std::string& section) {
+    for (const auto& [key_name, node] : table) {
+        const std::string name = section + std::string{key_name.str()};
+        const std::string line = at_line(key_name.source());
+        if (const keys::Key* key = keys::find(name)) {
+            take(*key, raw_of(*key, node), line);
+        } else if (keys::is_section(name)) {
+            if (node.is_table())
+                walk(*node.as_table(), name + ".");
+            else
+                problem(line, name, "not a section", "a line [" + name + "] with its keys below");
+        } else if (node.is_table() && section.empty()) {
+            problem(line, name, "no such section", keys::section_suggestion(name));
+        } else {
+            problem(line, name, "no such key", keys::key_suggestion(name));
         }
-        return raw.text() ? parse_duration(*raw.text()) : std::nullopt;
     }
-};
+}
 
-struct Show {  // as TOML has it
-    Config& config;
-    std::string operator()(const Switch& field) const { return field.at(config) ? "true" : "false"; }
-    std::string operator()(const Number& field) const { return std::to_string(field.at(config)); }
-    std::string operator()(const Size& field) const {
-        const std::string size = values::show_size(field.at(config));
-        return std::isdigit(static_cast<unsigned char>(size.back())) ? size : '"' + size + '"';
+void Reader::take(const keys::Key& key, const keys::Raw& raw, const std::string& where) {
+    set_at_[std::string{key.name}] = where;
+    for (const keys::Refusal& refusal : keys::put(key, config_, raw))
+        problem(where, key.name, refusal.was, refusal.expected);
+}
+
+// ---- the environment
+// -----------------------------------------------------------------------------------------------
+
+// Lists may also be given as TOML has them, for items with commas: ["a, b", "c"].
+std::optional<std::vector<std::string>> toml_list(std::string_view text) {
+    const std::size_t bracket = text.find_first_not_of(" \t\r\n");
+    if (bracket == text.npos || text[bracket] != '[') return std::nullopt;
+    const std::size_t next = text.find_first_not_of(" \t\r\n", bracket + 1);
+    if (next == text.npos || (text[next] != '"' && text[next] != '\'' && text[next] != ']'))
+        return std::nullopt;  // [::1]:5222
+    const toml::parse_result parsed = toml::parse("list = " + std::string{text});
+    const toml::array* array = parsed ? parsed.table()["list"].as_array() : nullptr;
+    if (!array || parsed.table().size() != 1) return std::nullopt;
+    std::vector<std::string> items;
+    for (const toml::node& item : *array) {
+        if (!item.is_string()) return std::nullopt;
+        items.push_back(item.as_string()->get());
     }
-    std::string operator()(const Seconds& field) const { return '"' + values::show_duration(field.at(config)) + '"'; }
-    std::string operator()(const Milliseconds& field) const { return '"' + values::show_duration(field.at(config)) + '"'; }
-    std::string operator()(const Text& field) const { return values::quoted(field.at(config)); }
-    std::string operator()(const List& field) const {
-        std::string list = "[";
-        for (const std::string& item : field.at(config)) list.append(list.size() > 1 ? ", " : "").append(values::quoted(item));
-        return list + "]";
+    return items;
+}
+
+void Reader::take_variable(const keys::Key& key, const Environment& environment) {
+    std::string variable = keys::variable_of(key.name);
+    const auto direct = environment.find(variable);
+    const auto by_file = environment.find(variable + "_FILE");
+    std::string value;
+    if (direct != environment.end() && by_file != environment.end())
+        return problem(variable, key.name, "set here and by " + variable + "_FILE too", "one of the two");
+    if (direct != environment.end()) {
+        value = direct->second;
+    } else if (by_file != environment.end()) {
+        variable += "_FILE";
+        const auto content = read_whole(by_file->second);
+        if (!content)
+            return problem(variable, key.name,
+                           values::quoted(by_file->second) + " cannot be read: " + content.error(),
+                           "a file that holds the value");
+        value = content.value();
+        while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
+    } else {
+        return;
     }
-};
-
-struct Same {
-    Config& a;
-    Config& b;
-    template <class F>
-    bool operator()(const F& field) const { return field.at(a) == field.at(b); }
-};
-
-// ---- names ---------------------------------------------------------------------------------------------------------
-
-const Key* find_key(std::string_view name) {
-    const auto* const found = std::find_if(std::begin(keys), std::end(keys), [&](const Key& key) { return key.name == name; });
-    return found == std::end(keys) ? nullptr : found;
+    keys::Raw raw{.value = value, .shown = keys::shown(key, value), .from_environment = true};
+    if (std::holds_alternative<keys::List>(key.field))
+        if (auto items = toml_list(value)) raw.value = std::move(*items);
+    take(key, raw, variable);
 }
 
-std::string variable_of(std::string_view name) {
-    std::string variable = "TERN_";
-    for (const char c : name) variable += c == '.' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    return variable;
+// Kubernetes adds TERN_SERVICE_HOST, TERN_PORT_5222_TCP_ADDR and the like for a service called "tern".
+bool is_service_link(std::string_view variable, std::string_view value) {
+    const std::size_t port = variable.find("_PORT_");
+    return variable.ends_with("_SERVICE_HOST") || variable.find("_SERVICE_PORT") != variable.npos ||
+           (variable.ends_with("_PORT") && value.find("://") != value.npos) ||
+           (port != variable.npos && port + 6 < variable.size() && variable[port + 6] >= '0' &&
+            variable[port + 6] <= '9');
 }
 
-bool is_section(std::string_view name) {
-    return std::any_of(std::begin(keys), std::end(keys), [&](const Key& key) {
-        return key.name.size() > name.size() && key.name.starts_with(name) && key.name[name.size()] == '.';
-    });
+// A variable that is ours by its section or nearly ours by its name is a slip; any other belongs to somebody
+// else.
+void Reader::report_unknown_variable(const std::string& variable, std::string_view value) {
+    if (is_service_link(variable, value)) return;
+    std::vector<std::string> variables;
+    bool in_section = false;
+    for (const keys::Key& key : keys::all()) {
+        variables.push_back(keys::variable_of(key.name));
+        const std::size_t dot = key.name.find('.');
+        in_section = in_section || (dot != key.name.npos &&
+                                    variable.starts_with(keys::variable_of(key.name.substr(0, dot)) + "_"));
+    }
+    const auto meant = values::nearest(variable, {variables.begin(), variables.end()});
+    if (!meant.empty())
+        problem(variable, "", "no such variable", "did you mean " + std::string{meant} + "?");
+    else if (in_section)
+        problem(variable, "", "no such variable", "one of those that \"tern config keys\" lists");
 }
 
-// "did you mean …", or which keys there are.
-std::string suggestion(std::string_view name) {
-    std::vector<std::string_view> names;
-    for (const Key& key : keys) names.push_back(key.name);
-    if (const auto meant = values::nearest(name, names); !meant.empty()) return "did you mean \"" + std::string{meant} + "\"?";
-
-    // Right, but in the wrong section.
-    const std::string_view last = name.substr(name.rfind('.') + 1);
-    std::string elsewhere;
-    for (const std::string_view known : names)
-        if (known.substr(known.rfind('.') + 1) == last) elsewhere.append(elsewhere.empty() ? "" : " or ").append("\"").append(known).append("\"");
-    if (!elsewhere.empty()) return "did you mean " + elsewhere + "?";
-
-    const std::string section{name.substr(0, name.rfind('.'))};
-    if (section == name || !is_section(section)) return "one of the keys that \"tern config keys\" lists";
-    for (const std::string_view known : names)
-        if (known.starts_with(section + ".")) elsewhere.append(elsewhere.empty() ? "one of " : ", ").append(known.substr(section.size() + 1));
-    return elsewhere;
+void Reader::read_environment(const Environment& environment) {
+    std::set<std::string> known;
+    for (const keys::Key& key : keys::all()) {
+        take_variable(key, environment);
+        known.insert(keys::variable_of(key.name));
+        known.insert(keys::variable_of(key.name) + "_FILE");
+    }
+    for (const auto& [variable, value] : environment)
+        if (variable.starts_with("TERN_") && !known.contains(variable))
+            report_unknown_variable(variable, value);
 }
 
-std::string section_suggestion(std::string_view name) {
-    std::vector<std::string_view> sections;
-    for (const Key& key : keys)
-        if (const auto dot = key.name.find('.'); dot != key.name.npos) sections.push_back(key.name.substr(0, dot));
-    const auto meant = values::nearest(name, sections);
-    return meant.empty() ? suggestion(name) : "did you mean [" + std::string{meant} + "]?";
+// ---- the whole
+// -----------------------------------------------------------------------------------------------------
+
+void Reader::follow_data() {
+    const std::string directory = config_.data.ends_with('/') ? config_.data : config_.data + "/";
+    if (!is_set("storage.url")) config_.storage.url = "sqlite:" + directory + "tern.db";
+    if (!is_set("sms.file")) config_.sms.file = directory + "sms.jsonl";
 }
 
+void Reader::check_listeners() {
+    std::map<std::string, std::string_view> taken;
+    const std::pair<std::string_view, const std::vector<std::string>*> lists[] = {
+        {"c2s.listen", &config_.c2s.listen},
+        {"c2s.direct_tls", &config_.c2s.direct_tls},
+        {"http.listen", &config_.http.listen},
+        {"http.tls", &config_.http.tls}};
+    for (const auto& [name, list] : lists) {
+        if (refused_.contains(std::string{name})) continue;
+        for (const std::string& address : *list) {
+            if (address.ends_with(":0")) continue;  // any free port: never twice the same
+            const auto [other, is_new] = taken.emplace(address, name);
+            if (!is_new)
+                problem(where(name), name,
+                        values::quoted(address) + " is in " + std::string{other->second} + " too",
+                        "each address once");
+        }
+    }
+}
+
+void Reader::check_whole() {
+    const auto& c = config_;
+    if (c.domains.empty())
+        problem(where("domains"), "domains", "[]", "one domain at least, e.g. [\"chat.example\"]");
+    if (std::set<std::string>{c.domains.begin(), c.domains.end()}.size() != c.domains.size())
+        problem(where("domains"), "domains", "the same domain twice", "each domain once");
+    if (!refused_.contains("domains"))
+        for (const std::string& admin : c.admins)
+            if (!c.is_local(admin.substr(admin.find('@') + 1)))
+                problem(where("admins"), "admins", values::quoted(admin), "an account at one of the domains");
+    if (c.tls.certificate.empty() != c.tls.key.empty()) {
+        const std::string_view missing = c.tls.key.empty() ? "tls.key" : "tls.certificate";
+        const std::string_view there = c.tls.key.empty() ? "tls.certificate" : "tls.key";
+        problem(where(there), missing, "not set, while " + std::string{there} + " is",
+                "both, or neither (then self-signed)");
+    }
+    if (c.sms.gateway == "http" && c.sms.url.empty() && !refused_.contains("sms.url"))
+        problem(where("sms.gateway"), "sms.url", "not set, while sms.gateway is \"http\"",
+                "the URL where each SMS is posted");
+    if (c.sms.gateway == "file" && c.sms.file.empty())
+        problem(where("sms.file"), "sms.file", "\"\", while sms.gateway is \"file\"",
+                "the file that SMS are appended to");
+    if (c.limits.stanza_bytes_before_login > c.limits.stanza.stanza_bytes &&
+        !refused_.contains("limits.stanza_bytes"))
+        problem(
+            where("limits.stanza_bytes_before_login"), "limits.stanza_bytes_before_login",
+            values::show_size(c.limits.stanza_bytes_before_login),
+            "no more than limits.stanza_bytes, which is " + values::show_size(c.limits.stanza.stanza_bytes));
+    check_listeners();
+}
+
+xmpp::Result<Config, std::vector<ConfigProblem>> Reader::finish() {
+    follow_data();
+    check_whole();
+    if (!problems_.empty()) return xmpp::Failure{std::move(problems_)};
+    return std::move(config_);
+}
+
+}  // namespace
+
+xmpp::Result<Config, std::vector<ConfigProblem>> read_config(const std::optional<std::string>& file,
+                                                             const Environment& environment) {
+    Reader reader;
+    if (file) reader.read_file(*file);
+    reader.read_environment(environment);
+    return reader.finish();
+}
+
+Environment process_environment() {
+    Environment ours;
+    for (char** entry = environ; entry && *entry; ++entry) {
+        const std::string_view text = *entry;
+        const std::size_t equals = text.find('=');
+        if (text.starts_with("TERN_") && equals != text.npos)
+            ours.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    return ours;
+}
+
+std::vector<ConfigKey> config_keys() {
+    const Config defaults;
+    std::vector<ConfigKey> listed;
+    for (const keys::Key& key : keys::all())
+        listed.push_back({std::string{key.name}, keys::variable_of(key.name), keys::show(key, defaults),
+                          key.reload == keys::Reload::live ? "live" : "restart", std::string{key.help}});
+    return listed;
+}
+
+std::vector<ConfigChange> differences(const Config& before, const Config& after) {
+    std::vector<ConfigChange> changes;
+    for (const keys::Key& key : keys::all())
+        if (!keys::same(key, before, after))
+            changes.push_back({std::string{key.name}, key.reload == keys::Reload::live});
+    return changes;
+}
+
+bool Config::is_local(std::string_view domain) const {
+    return std::find(domains.begin(), domains.end(), domain) != domains.end();
+}
+
+bool Config::is_admin(xmpp::JidView bare) const {
+    return std::find(admins.begin(), admins.end(), bare.bare().text()) != admins.end();
+}
+
+}  // namespace server

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The configuration: every key with its default, its environment variable and whether a reload applies it (config.cpp
-// holds the one table of keys). TOML by toml++, which is included in config.cpp alone. Immutable once read.
+// The configuration: every key with its default, its environment variable and whether a reload applies it
+// (config_keys.cpp holds the one table of keys). TOML by toml++, which is included in config.cpp alone. Immutable.
 #pragma once
 
 #include <chrono>

@@ -24,7 +24,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
         {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}, {"w", 604'800'000}}};
     for (const auto& [unit, milliseconds] : units) {
         if (text.substr(digits) != unit) continue;
-        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 1'000'000;  // survives nanoseconds
+        constexpr std::int64_t most =
+            std::numeric_limits<std::int64_t>::max() / 1'000'000;  // survives nanoseconds
         if (*number > static_cast<std::uint64_t>(most / milliseconds)) return std::nullopt;
         return std::chrono::milliseconds{static_cast<std::int64_t>(*number) * milliseconds};
     }
@@ -42,7 +43,8 @@ bool is_host_name(std::string_view text) {
     if (text.empty() || text.size() > 253 || text.front() == '-' || text.front() == '.') return false;
     if (text.find_first_not_of("0123456789.") == text.npos) return false;  // meant to be IPv4, and is none
     return std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+               c == '.';
     });
 }
 
@@ -87,7 +89,8 @@ std::string any(std::string&) { return ""; }
 
 std::string domain(std::string& value) {
     auto normal = xmpp::normalise_domainpart(value);
-    if (!normal || normal->empty()) return "a domain name or IP address (RFC 7622 §3.2), e.g. \"chat.example\"";
+    if (!normal || normal->empty())
+        return "a domain name or IP address (RFC 7622 §3.2), e.g. \"chat.example\"";
     value = std::move(*normal);
     return "";
 }
@@ -119,24 +122,29 @@ std::string network(std::string& value) {
 std::string uri(std::string& value) {
     const std::size_t colon = value.find(':');
     const std::string_view scheme = std::string_view{value}.substr(0, colon);
-    const bool right = colon != value.npos && colon > 0 && colon + 1 < value.size() && !has_control_characters(value) &&
-                       value.find(' ') == value.npos &&
-                       std::all_of(scheme.begin(), scheme.end(), [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '-' || c == '.'; });
+    const bool right = colon != value.npos && colon > 0 && colon + 1 < value.size() &&
+                       !has_control_characters(value) && value.find(' ') == value.npos &&
+                       std::all_of(scheme.begin(), scheme.end(), [](unsigned char c) {
+                           return std::isalnum(c) || c == '+' || c == '-' || c == '.';
+                       });
     return right ? "" : "a URI, e.g. \"mailto:abuse@chat.example\" or \"xmpp:abuse@chat.example\"";
 }
 
 std::string storage_url(std::string& value) {
     const std::string_view url = value;
     if (has_control_characters(url)) return "a URL without control characters";
-    if (url.starts_with("sqlite:")) return url.size() > 7 ? "" : "a path after \"sqlite:\", e.g. \"sqlite:data/tern.db\"";
+    if (url.starts_with("sqlite:"))
+        return url.size() > 7 ? "" : "a path after \"sqlite:\", e.g. \"sqlite:data/tern.db\"";
     if (!url.starts_with("mysql://"))
         return "\"sqlite:PATH\" or \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
     const std::string_view rest = url.substr(8);
     const std::size_t at = rest.rfind('@');  // the last: a password may hold one
-    if (at == rest.npos || at == 0 || rest.front() == ':') return "a user before \"@HOST\": \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
+    if (at == rest.npos || at == 0 || rest.front() == ':')
+        return "a user before \"@HOST\": \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
     const std::string_view place = rest.substr(at + 1, rest.find('?', at) - at - 1);
     const std::size_t slash = place.find('/');
-    if (slash == place.npos || slash + 1 == place.size()) return "a database after the host: \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
+    if (slash == place.npos || slash + 1 == place.size())
+        return "a database after the host: \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
     const std::string host{place.substr(0, slash)};
     if (!parse_listen_address(host) && !parse_listen_address(host + ":3306"))
         return "a host, or host:port, after \"@\": \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"";
@@ -159,7 +167,8 @@ std::string http_url(std::string& value) {
     if (value.empty()) return "";
     const std::string_view url = value;
     const std::size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
-    const bool right = scheme > 0 && url.size() > scheme && url[scheme] != '/' && url.find(' ') == url.npos && !has_control_characters(url);
+    const bool right = scheme > 0 && url.size() > scheme && url[scheme] != '/' && url.find(' ') == url.npos &&
+                       !has_control_characters(url);
     return right ? "" : "a URL that begins with https:// or http://";
 }
 
@@ -201,7 +210,8 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     unsigned shift = 0;
     if (!text.empty()) {
         switch (text.back()) {
-            case 'k': case 'K': shift = 10; break;
+            case 'k':
+            case 'K': shift = 10; break;
             case 'M': shift = 20; break;
             case 'G': shift = 30; break;
             default: break;
@@ -227,8 +237,10 @@ std::vector<std::string> parse_list(std::string_view text) {
     while (!text.empty()) {
         std::string_view item = text.substr(0, text.find(separator));
         text.remove_prefix(std::min(item.size() + 1, text.size()));
-        while (!item.empty() && std::string_view{" \t\r"}.find(item.front()) != item.npos) item.remove_prefix(1);
-        while (!item.empty() && std::string_view{" \t\r"}.find(item.back()) != item.npos) item.remove_suffix(1);
+        while (!item.empty() && std::string_view{" \t\r"}.find(item.front()) != item.npos)
+            item.remove_prefix(1);
+        while (!item.empty() && std::string_view{" \t\r"}.find(item.back()) != item.npos)
+            item.remove_suffix(1);
         if (!item.empty()) items.emplace_back(item);
     }
     return items;
@@ -246,7 +258,8 @@ std::string show_duration(std::chrono::milliseconds duration) {
 std::string show_size(std::uint64_t bytes) {
     constexpr std::array<std::pair<unsigned, char>, 3> units{{{30, 'G'}, {20, 'M'}, {10, 'k'}}};
     for (const auto& [shift, unit] : units)
-        if (bytes != 0 && bytes % (std::uint64_t{1} << shift) == 0) return std::to_string(bytes >> shift) + unit;
+        if (bytes != 0 && bytes % (std::uint64_t{1} << shift) == 0)
+            return std::to_string(bytes >> shift) + unit;
     return std::to_string(bytes);
 }
 
@@ -257,11 +270,14 @@ std::string quoted(std::string_view text) {
     for (const char c : text.substr(0, longest)) {
         const auto byte = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') shown += '\\';
-        if (byte < 0x20 || byte == 0x7f) shown.append("\\x").append(1, hex[byte >> 4]).append(1, hex[byte & 15]);
-        else shown += c;
+        if (byte < 0x20 || byte == 0x7f)
+            shown.append("\\x").append(1, hex[byte >> 4]).append(1, hex[byte & 15]);
+        else
+            shown += c;
     }
     if (text.size() > longest) {
-        while ((static_cast<unsigned char>(shown.back()) & 0xc0) == 0x80) shown.pop_back();  // half a character
+        while ((static_cast<unsigned char>(shown.back()) & 0xc0) == 0x80)
+            shown.pop_back();  // half a character
         if (static_cast<unsigned char>(shown.back()) >= 0xc0) shown.pop_back();
         shown += "…";
     }
@@ -271,8 +287,9 @@ std::string quoted(std::string_view text) {
 std::string masked_url(std::string_view url) {
     if (url.starts_with("sqlite:")) return quoted(url);
     const std::size_t scheme = url.find("://");
-    const bool plain = std::all_of(url.begin(), url.begin() + static_cast<std::ptrdiff_t>(std::min(scheme, url.size())),
-                                   [](unsigned char c) { return std::isalnum(c) != 0; });
+    const bool plain =
+        std::all_of(url.begin(), url.begin() + static_cast<std::ptrdiff_t>(std::min(scheme, url.size())),
+                    [](unsigned char c) { return std::isalnum(c) != 0; });
     if (scheme == url.npos || !plain) return url.empty() ? "\"\"" : "(not shown)";
     return quoted(std::string{url.substr(0, scheme + 3)} + "…");
 }
@@ -287,7 +304,8 @@ std::string_view nearest(std::string_view name, const std::vector<std::string_vi
         for (std::size_t i = 1; i <= name.size(); ++i) {
             row.assign(1, i);
             for (std::size_t j = 1; j <= candidate.size(); ++j)
-                row.push_back(std::min({before[j] + 1, row[j - 1] + 1, before[j - 1] + (name[i - 1] != candidate[j - 1])}));
+                row.push_back(std::min(
+                    {before[j] + 1, row[j - 1] + 1, before[j - 1] + (name[i - 1] != candidate[j - 1])}));
             before.swap(row);
         }
         if (before.back() < least) least = before.back(), best = candidate;

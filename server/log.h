@@ -24,7 +24,8 @@ inline void info(std::string_view text, std::initializer_list<Field> fields = {}
 inline void warn(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::warn, text, fields); }
 inline void error(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::error, text, fields); }
 
-// Tests watch what is logged: every line from `level` up also goes there until it is reset with nullptr.
+// Tests watch what is logged: every line from `level` up also goes there, in the text format and without time and level
+// (`session bound jid=romeo@montague.lit/orchard`), until it is reset with nullptr. Called on the thread that logs.
 void watch(void (*line)(Level, std::string_view));
 
 }  // namespace server::log
