@@ -3,6 +3,7 @@
 // (curl_multi): a provider that is slow with one SMS does not hold up the others, nor does one that waits for a retry.
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -120,6 +121,7 @@ private:
             const bool stopping = take_arrived();
             const auto now = Steady::now();
             if (stopping && !deadline) deadline = now + rules_.timeout;
+            if (deadline) drop_from(*deadline);
             if (deadline && now >= *deadline) break;
             start_due(now);
             int running = 0;
@@ -128,8 +130,8 @@ private:
             if (deadline && due_.empty() && requests_.empty()) break;
             curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(pause(deadline).count()), nullptr);
         }
-        const std::size_t dropped = due_.size() + requests_.size();
-        if (dropped > 0) log_("error", "SMS gateway stopped with " + std::to_string(dropped) + " SMS not sent");
+        dropped_ += due_.size() + requests_.size();
+        if (dropped_ > 0) log_("error", "SMS gateway stopped with " + std::to_string(dropped_) + " SMS not sent");
         for (auto& [easy, request] : requests_) curl_multi_remove_handle(multi_.get(), easy);
         requests_.clear();
     }
@@ -142,6 +144,13 @@ private:
         }
         arrived_.clear();
         return stopping_;
+    }
+
+    // What would be due too late is not waited for.
+    void drop_from(Steady::time_point deadline) {
+        const auto first = due_.lower_bound(deadline);
+        dropped_ += static_cast<std::size_t>(std::distance(first, due_.end()));
+        due_.erase(first, due_.end());
     }
 
     // A token bucket of one second.
@@ -270,6 +279,7 @@ private:
     // The thread's own.
     std::multimap<Steady::time_point, Waiting> due_;
     std::map<CURL*, std::unique_ptr<Request>> requests_;
+    std::size_t dropped_ = 0;
     double tokens_ = 0;
     Steady::time_point refilled_ = Steady::now();
     std::minstd_rand random_{std::random_device{}()};
