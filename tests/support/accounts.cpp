@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "tests/support/accounts.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "auth/crypto.h"
+#include "auth/sasl.h"
+#include "tests/support/player.h"
+
+namespace tests {
+
+struct BlockingExecutor::State {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<storage::Job> jobs;
+};
+
+BlockingExecutor::BlockingExecutor() : state_{std::make_unique<State>()}, before_{Executor::current()} { Executor::set_current(this); }
+BlockingExecutor::~BlockingExecutor() { Executor::set_current(before_); }
+
+void BlockingExecutor::post(storage::Job job) {
+    const std::lock_guard lock{state_->mutex};
+    state_->jobs.push_back(std::move(job));
+    state_->wake.notify_one();
+}
+
+void BlockingExecutor::run_until(const bool& done) {
+    while (!done) {
+        std::unique_lock lock{state_->mutex};
+        state_->wake.wait(lock, [&] { return !state_->jobs.empty(); });
+        storage::Job job = std::move(state_->jobs.front());
+        state_->jobs.pop_front();
+        lock.unlock();
+        job();
+    }
+}
+
+namespace {
+
+constexpr std::uint32_t iterations = 64;   // enough to be told from none
+
+storage::Device device_of(const Role& role, const std::string& salt, std::size_t position, xmpp::Time now) {
+    storage::Device device;
+    device.id = role.device.empty() ? "device" + std::to_string(position) : role.device;
+    device.name = role.name;
+    device.role = role.device.empty() ? storage::DeviceRole::password
+                  : position == 0     ? storage::DeviceRole::primary
+                                      : storage::DeviceRole::companion;
+    device.verifiers = auth::derive_verifiers(role.password, salt, iterations);
+    device.created = device.last_seen = now;
+    return device;
+}
+
+}  // namespace
+
+void make_accounts(storage::Storage& storage, const Scene& scene, xmpp::Time now) {
+    std::vector<std::string> order;
+    std::map<std::string, std::vector<const Role*>> roles;
+    for (const auto* list : {&scene.accounts, &scene.cast}) {
+        for (const Role& role : *list) {
+            if (role.jid.empty() || role.password.empty() || !role.has_account) continue;
+            auto& same = roles[role.bare_jid()];
+            if (same.empty()) order.push_back(role.bare_jid());
+            if (std::none_of(same.begin(), same.end(), [&](const Role* other) { return other->password == role.password; })) same.push_back(&role);
+        }
+    }
+    for (const std::string& bare : order) {
+        const auto jid = xmpp::Jid::parse(bare);
+        if (!jid || jid->localpart().empty()) throw Wrong{"the scene has no account at the address " + bare};
+        storage::Account account;
+        account.jid = *jid;
+        account.salt = auth::random_bytes(16);
+        account.iterations = iterations;
+        account.created = now;
+        for (const Role* role : roles[bare]) account.devices.push_back(device_of(*role, account.salt, account.devices.size(), now));
+        const auto made = wait_for(storage.accounts().create(account));
+        if (!made) throw Wrong{"the account " + bare + " was not made: " + made.error().text};
+    }
+}
+
+}  // namespace tests
