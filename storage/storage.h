@@ -246,6 +246,10 @@ struct Options {
     std::chrono::milliseconds group_commit{2};     // how long the log's writer collects at most
     bool run_inline = false;             // everything on the caller's thread, at once (in-process scenes, SQLite only)
     std::function<void(std::string_view level, std::string_view text)> log;
+    // What the log's writer keeps while the database does not answer; beyond any of these, appends fail as `unavailable`.
+    std::size_t log_entries = 200000;
+    std::size_t log_bytes = 256U << 20U;
+    std::chrono::milliseconds log_age{60000};
 };
 
 // Depth of a queue, for `tern queues` and metrics. Any thread.

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// The tables, written once; $words stand for what the two databases spell differently. Addresses are binary in MySQL:
+// its text collations ignore blanks at the end. Times are microseconds since 1970.
+#include "storage/sql/migrations.h"
+
+#include <array>
+#include <vector>
+
+namespace storage::sql {
+
+namespace {
+
+struct Migration {
+    int version;
+    std::vector<std::string_view> statements;
+};
+
+// An InnoDB index holds 3072 bytes, one address may have 3071. So where an address is unique in an account, MySQL's
+// index is over its SHA-256, in a generated column that only the database sees.
+const std::vector<Migration>& migrations() {
+    static const std::vector<Migration> all{
+        {1,
+         {R"(CREATE TABLE IF NOT EXISTS accounts (
+                id $SERIAL,
+                domain $KEY(1023) NOT NULL,
+                jid $KEY(2047) NOT NULL,
+                phone $KEY(32) NOT NULL,
+                salt $BYTES(255) NOT NULL,
+                iterations $INT NOT NULL,
+                created $INT NOT NULL,
+                disabled $INT NOT NULL,
+                last_logout $INT NOT NULL,
+                last_status $TEXT NOT NULL,
+                UNIQUE (domain, jid)
+            ) $SERIAL_TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS devices (
+                account_id $INT NOT NULL,
+                id $KEY(128) NOT NULL,
+                name $TEXT NOT NULL,
+                role $INT NOT NULL,
+                stored_sha1 $BYTES(64) NOT NULL,
+                server_sha1 $BYTES(64) NOT NULL,
+                stored_sha256 $BYTES(64) NOT NULL,
+                server_sha256 $BYTES(64) NOT NULL,
+                stored_sha512 $BYTES(64) NOT NULL,
+                server_sha512 $BYTES(64) NOT NULL,
+                created $INT NOT NULL,
+                last_seen $INT NOT NULL,
+                PRIMARY KEY (account_id, id),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          // Apart from the devices: these rows change with every message.
+          R"(CREATE TABLE IF NOT EXISTS device_cursors (
+                account_id $INT NOT NULL,
+                device $KEY(128) NOT NULL,
+                position $INT NOT NULL,
+                PRIMARY KEY (account_id, device),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS delivered_out_of_turn (
+                account_id $INT NOT NULL,
+                device $KEY(128) NOT NULL,
+                log_id $INT NOT NULL,
+                PRIMARY KEY (account_id, device, log_id),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)",
+          "CREATE INDEX delivered_out_of_turn_by_id ON delivered_out_of_turn (log_id)",
+          R"(CREATE TABLE IF NOT EXISTS message_log (
+                account_id $INT NOT NULL,
+                id $INT NOT NULL,
+                direction $INT NOT NULL,
+                peer_bare $KEY(2047) NOT NULL,
+                peer_resource $KEY(1023) NOT NULL,
+                stanza_type $KEY(64) NOT NULL,
+                origin_id $XML NOT NULL,
+                xml $XML NOT NULL,
+                PRIMARY KEY (account_id, id),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          "CREATE INDEX message_log_by_peer ON message_log (account_id, peer_bare, id)",
+          "CREATE INDEX message_log_by_id ON message_log (id)",
+          R"(CREATE TABLE IF NOT EXISTS roster_items (
+                account_id $INT NOT NULL,
+                jid $KEY(3071) NOT NULL,
+                name $TEXT NOT NULL,
+                subscription $INT NOT NULL,
+                ask $INT NOT NULL,
+                approved $INT NOT NULL,
+                pending_in $INT NOT NULL,
+                request $XML NOT NULL,
+                in_roster $INT NOT NULL,
+                removed $INT NOT NULL,
+                group_names $TEXT NOT NULL,
+                version $INT NOT NULL,
+                $UNIQUE_IN_ACCOUNT(jid),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS private_xml (
+                account_id $INT NOT NULL,
+                element $KEY(3071) NOT NULL,
+                xml $XML NOT NULL,
+                $UNIQUE_IN_ACCOUNT(element),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS vcards (
+                account_id $INT NOT NULL PRIMARY KEY,
+                xml $XML NOT NULL,
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS block_list (
+                account_id $INT NOT NULL,
+                jid $KEY(3071) NOT NULL,
+                $UNIQUE_IN_ACCOUNT(jid),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS pending_registrations (
+                id $KEY(128) NOT NULL PRIMARY KEY,
+                phone $KEY(32) NOT NULL,
+                pin_salt $BYTES(255) NOT NULL,
+                pin_hash $BYTES(255) NOT NULL,
+                tries_left $INT NOT NULL,
+                created $INT NOT NULL,
+                expires $INT NOT NULL,
+                used $INT NOT NULL
+            ) $TABLE)",
+          "CREATE INDEX pending_registrations_by_phone ON pending_registrations (phone, created)",
+          "CREATE INDEX pending_registrations_by_time ON pending_registrations (created)",
+          R"(CREATE TABLE IF NOT EXISTS server_secrets (
+                name $KEY(128) NOT NULL PRIMARY KEY,
+                secret $BYTES(1024) NOT NULL
+            ) $TABLE)"}},
+    };
+    return all;
+}
+
+// Replaces $WORD and $WORD(argument); in what a word stands for, $1 is the argument.
+std::string spelled(std::string_view text, Dialect dialect) {
+    struct Word {
+        std::string_view word, sqlite, mysql;
+    };
+    static constexpr std::array<Word, 9> words{{
+        {"$SERIAL_TABLE", "STRICT", "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
+        {"$SERIAL", "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT"},
+        {"$TABLE", "STRICT, WITHOUT ROWID",
+         "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
+        {"$KEY", "TEXT", "VARBINARY($1)"},
+        {"$BYTES", "BLOB", "VARBINARY($1)"},
+        {"$INT", "INTEGER", "BIGINT"},
+        {"$TEXT", "TEXT", "MEDIUMTEXT"},
+        {"$XML", "TEXT", "MEDIUMBLOB"},
+        {"$UNIQUE_IN_ACCOUNT", "PRIMARY KEY (account_id, $1)",
+         "$1_sha256 BINARY(32) AS (UNHEX(SHA2($1, 256))) STORED, UNIQUE KEY (account_id, $1_sha256)"},
+    }};
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t dollar = text.find('$');
+        result += text.substr(0, dollar);
+        if (dollar == std::string_view::npos) break;
+        text.remove_prefix(dollar);
+        const auto word = std::find_if(words.begin(), words.end(), [&](const Word& w) { return text.starts_with(w.word); });
+        assert(word != words.end());
+        text.remove_prefix(word->word.size());
+        std::string_view argument;
+        if (text.starts_with('(')) {
+            argument = text.substr(1, text.find(')') - 1);
+            text.remove_prefix(argument.size() + 2);
+        }
+        std::string_view meaning = dialect == Dialect::sqlite ? word->sqlite : word->mysql;
+        for (std::size_t at = 0; (at = meaning.find("$1")) != std::string_view::npos;) {
+            result += meaning.substr(0, at);
+            result += argument;
+            meaning.remove_prefix(at + 2);
+        }
+        result += meaning;
+    }
+    return result;
+}
+
+int version_of(Connection& connection) {
+    Rows rows = connection.query("SELECT COALESCE(MAX(version), 0) FROM schema_version");
+    return rows.next() ? static_cast<int>(rows.integer(0)) : 0;
+}
+
+// MySQL commits at every CREATE. So each statement can be done again, after a step that was interrupted.
+void apply(Connection& connection, const Migration& migration) {
+    for (const std::string_view statement : migration.statements) {
+        connection.execute(spelled(statement, connection.dialect()));
+        auto error = connection.take_error();
+        if (!error) continue;
+        const bool index_exists = error->kind == Error::Kind::duplicate && statement.starts_with("CREATE INDEX");
+        if (!index_exists) return connection.fail(std::move(*error));
+    }
+    connection.change("INSERT INTO schema_version (version) VALUES (?)", {migration.version});
+}
+
+// One server after another: MySQL has no transactions for this.
+void lock_schema(Connection& connection) {
+    if (connection.dialect() == Dialect::sqlite) return connection.begin();
+    Rows rows = connection.query("SELECT GET_LOCK('tern-schema', 60)");
+    if (rows.next() && rows.integer(0) != 1) {
+        connection.fail({Error::Kind::busy, "another server is changing the schema"});
+    }
+}
+
+void unlock_schema(Connection& connection) {
+    if (connection.dialect() == Dialect::sqlite) return connection.failed() ? connection.rollback() : connection.commit();
+    auto before = connection.take_error();
+    { Rows rows = connection.query("SELECT RELEASE_LOCK('tern-schema')"); }
+    auto after = connection.take_error();
+    if (before || after) connection.fail(std::move(before ? *before : *after));
+}
+
+}  // namespace
+
+std::optional<StorageError> migrate(Connection& connection) {
+    std::optional<StorageError> refused;
+    lock_schema(connection);
+    if (!connection.failed()) {
+        connection.execute(spelled("CREATE TABLE IF NOT EXISTS schema_version (version $INT NOT NULL PRIMARY KEY) $TABLE",
+                                   connection.dialect()));
+        const int version = version_of(connection);
+        if (version > schema_version) {
+            refused.emplace(StorageError::Kind::broken,
+                            "the database has schema " + std::to_string(version) + ", but this program knows only up to " +
+                                std::to_string(schema_version) + ": it was used by a newer one");
+        }
+        for (const Migration& migration : migrations()) {
+            if (migration.version > version && !connection.failed()) apply(connection, migration);
+        }
+        unlock_schema(connection);
+    }
+    if (refused) return refused;
+    if (auto error = connection.take_error()) return to_storage_error(*error);
+    return std::nullopt;
+}
+
+}  // namespace storage::sql

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The pool's threads, and which failures are worth another try.
+#include "storage/sql/pool.h"
+
+namespace storage::sql {
+
+namespace {
+
+constexpr int most_tries_when_busy = 10;
+constexpr std::chrono::milliseconds first_pause{20}, longest_pause{500};
+
+}  // namespace
+
+void perform(Request& request, Seat& seat, const std::function<bool(std::chrono::milliseconds)>& pause) {
+    int busy = 0, lost = 0;
+    auto delay = first_pause;
+    for (;;) {
+        Seat::Outcome outcome = seat.attempt(request.access, request);
+        if (!outcome.error) return;
+        const auto kind = outcome.error->kind;
+        if (kind == Error::Kind::busy && ++busy < most_tries_when_busy) continue;
+        // A transaction that may have been committed is not done again: the caller must look.
+        if (kind == Error::Kind::lost && !(outcome.is_unknown && request.access == Access::transact) && ++lost < 3) continue;
+        if (kind == Error::Kind::unreachable && Clock::now() + delay < request.deadline && pause(delay)) {
+            delay = std::min(delay * 2, longest_pause);
+            continue;
+        }
+        if (outcome.is_unknown) outcome.error->text += " (it may have been done)";
+        request.fail(to_storage_error(*outcome.error));
+        return;
+    }
+}
+
+Pool::Pool(std::string name, std::vector<Seat> seats, std::size_t waiting)
+    : name_{std::move(name)}, bound_{waiting}, seats_{std::move(seats)} {
+    threads_.reserve(seats_.size());
+    for (Seat& seat : seats_) threads_.emplace_back([this, &seat] { work(seat); });
+}
+
+Pool::~Pool() {
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    stopped_.notify_all();
+    threads_.clear();
+}
+
+bool Pool::submit(Request& request) {
+    {
+        const std::lock_guard lock{mutex_};
+        if (waiting_.size() >= bound_) return false;
+        waiting_.push_back(&request);
+        high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size());
+    }
+    wake_.notify_one();
+    return true;
+}
+
+QueueDepth Pool::depth() const {
+    const std::lock_guard lock{mutex_};
+    QueueDepth depth;
+    depth.name = name_;
+    depth.depth = waiting_.size();
+    depth.high_water = high_water_;
+    if (!waiting_.empty()) {
+        depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - waiting_.front()->asked);
+    }
+    return depth;
+}
+
+void Pool::work(Seat& seat) {
+    seat.connector().thread_begins();
+    const std::function<bool(std::chrono::milliseconds)> pause = [this](std::chrono::milliseconds d) { return this->pause(d); };
+    std::unique_lock lock{mutex_};
+    for (;;) {
+        wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+        if (waiting_.empty()) break;
+        Request& request = *waiting_.front();
+        waiting_.pop_front();
+        lock.unlock();
+        if (Clock::now() > request.deadline) {
+            request.fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
+        } else {
+            perform(request, seat, pause);
+        }
+        request.finish();
+        lock.lock();
+    }
+    lock.unlock();
+    seat.leave();
+    seat.connector().thread_ends();
+}
+
+bool Pool::pause(std::chrono::milliseconds how_long) {
+    std::unique_lock lock{mutex_};
+    return !stopped_.wait_for(lock, how_long, [this] { return stopping_; });
+}
+
+}  // namespace storage::sql

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Threads at the database and the bounded queue in front of them. A request waits in its coroutine's frame, is worked on
+// by one thread with its own connection, and goes on at the executor that it came from.
+#pragma once
+
+#include <condition_variable>
+#include <coroutine>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "storage/executor.h"
+#include "storage/sql/seat.h"
+
+namespace storage::sql {
+
+using Clock = std::chrono::steady_clock;
+
+class Request : public Work {
+public:
+    explicit Request(Access a) : access{a} {}
+    virtual void fail(StorageError error) = 0;
+    void finish() {  // the request is gone once its coroutine goes on
+        const auto handle = waiting;
+        if (executor) {
+            executor->post(Job{[handle] { handle.resume(); }});
+        } else {
+            handle.resume();
+        }
+    }
+
+    Access access;
+    Executor* executor = nullptr;
+    std::coroutine_handle<> waiting;
+    Clock::time_point asked{}, deadline{};
+};
+
+// Keeps trying until it is done, has failed, or may not wait any longer. `pause` waits for so long, or says that it
+// cannot. The request has its result afterwards.
+void perform(Request& request, Seat& seat, const std::function<bool(std::chrono::milliseconds)>& pause);
+
+class Pool {
+public:
+    Pool(std::string name, std::vector<Seat> seats, std::size_t waiting);
+    ~Pool();  // after all that wait were worked on, or have failed
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    bool submit(Request& request);  // false: too many wait already
+    QueueDepth depth() const;
+
+private:
+    void work(Seat& seat);
+    bool pause(std::chrono::milliseconds how_long);
+
+    const std::string name_;
+    const std::size_t bound_;
+    std::vector<Seat> seats_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;      // something waits, or it is over
+    std::condition_variable stopped_;   // ends pauses
+    std::deque<Request*> waiting_;
+    std::uint64_t high_water_ = 0;
+    bool stopping_ = false;
+    std::vector<std::jthread> threads_;
+};
+
+}  // namespace storage::sql
