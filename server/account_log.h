@@ -4,7 +4,6 @@
 // delivered when the session's stream has handed it to the kernel, or when a module says so (stream management's ack).
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -36,15 +35,15 @@ public:
     bool is_idle() const { return pending_ == 0; }
 
 private:
-    struct DeviceState { std::string id; storage::LogId cursor = 0; };
-    DeviceState* device(const std::string& id);
+    struct DeviceCursor { std::string device; storage::LogId at = 0; };
+    DeviceCursor* cursor_of(const std::string& device);
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);
     void send_entry(Session& session, const storage::LogEntry& entry);
 
     Account& account_;
     storage::LogId last_ = 0;
     std::size_t pending_ = 0;      // appends not committed yet
-    std::vector<DeviceState> devices_;
+    std::vector<DeviceCursor> cursors_;
 };
 
 }  // namespace server

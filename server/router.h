@@ -9,6 +9,7 @@
 #include "server/hooks.h"
 #include "server/host.h"
 #include "server/iq.h"
+#include "xmpp/parser.h"
 #include "xmpp/stanza.h"
 
 namespace server {
@@ -39,15 +40,21 @@ public:
 
 private:
     void to_own_account(Session& session, const xmpp::Stanza& stanza);
-    void to_server(Session* session, const xmpp::Stanza& stanza, xmpp::JidView domain);
-    void to_bare(Account& account, const xmpp::Stanza& stanza, Passage& passage);
-    void to_full(Account& account, const xmpp::Stanza& stanza, Passage& passage);
-    void message_to_bare(Account& account, Passage& passage);
+    void presence_from_client(Session& session, const xmpp::Stanza& stanza);
+    void to_server(Session* session, const xmpp::Stanza& stanza);
+    void arrive(const xmpp::Stanza& stanza, xmpp::JidView to);
+    void message_to_bare(Passage& passage);
+    void to_full(Passage& passage);
+    void iq_to_account(Account& account, const xmpp::Stanza& stanza, xmpp::JidView to);
     void deliver(Session& session, Passage& passage);
     void unclaimed(Passage& passage, const xmpp::StanzaError* otherwise);
     void ask(Iq iq);
+    storage::Task<void> ask_and_wait(const IqTable::Entry& entry, Iq iq);
+    void send_back(const xmpp::Stanza& request, std::string_view xml);
 
     Worker& worker_;
 };
+
+bool is_subscription(const xmpp::Stanza& presence);   // subscribe, subscribed, unsubscribe, unsubscribed
 
 }  // namespace server

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,6 +90,8 @@ private:
     Addresses addresses_;
     struct AddressCounts;
     std::unique_ptr<AddressCounts> counts_;
+    std::set<std::string> alarmed_;                         // queues that were warned of; the first worker's alone
+    net::Timer queue_timer_;
 };
 
 }  // namespace server

@@ -9,6 +9,7 @@
 // 4. What can block runs on a pool and is reached only by co_await; the online chat path contains none.
 #pragma once
 
+#include <coroutine>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -61,7 +62,12 @@ public:
     void send_xml(std::string_view xml);             // a stanza the server wrote
     // Past LEAVING: for modules that held it back.
     void send_now(Leaving& leaving);
+    storage::LogId last_unflushed() const { return unflushed_.empty() ? 0 : unflushed_.back(); }
     void on_flushed();                               // its stream has handed everything to the kernel
+    // Awaits that fewer than `unsent` bytes are queued for its socket, or that the stream is gone.
+    struct Drained;
+    Drained drained(std::size_t unsent);
+    void on_drained();                               // some of the queue went out, or the stream did
     void end(xmpp::StreamError error);               // closes its stream with that error; ended when the stream is
 
 private:
@@ -73,10 +79,20 @@ private:
     storage::Time bound_at_;
     xmpp::Stanza presence_;
     std::unique_ptr<std::set<xmpp::Jid>> directed_;
+    std::coroutine_handle<> waiting_for_drain_;
+    std::size_t drain_below_ = 0;
     std::vector<storage::LogId> unflushed_;          // log entries in the outbox, to be counted as delivered when it is empty
     std::int16_t priority_ = 0;
     bool available_ = false;
     bool interested_ = false;
+};
+
+struct Session::Drained {
+    Session& session;
+    std::size_t unsent;
+    bool await_ready() const;
+    void await_suspend(std::coroutine_handle<> waiter);
+    void await_resume() const {}
 };
 
 }  // namespace server

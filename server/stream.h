@@ -9,11 +9,13 @@
 #include <string_view>
 
 #include "auth/sasl.h"
+#include "server/iq.h"
 #include "server/net/loop.h"
 #include "server/session.h"
 #include "xmpp/framer.h"
 #include "xmpp/parser.h"
 #include "xmpp/wire.h"
+#include "xmpp/xml_writer.h"
 
 namespace server {
 
@@ -47,13 +49,14 @@ public:
     // Takes bytes; keeps what is incomplete. Stops early while something is awaited and goes on by itself.
     void receive(std::string_view bytes);
     void on_flushed();                                   // all that was sent is with the kernel
+    void on_flushed_some();
     void on_disconnected(std::string_view why);          // the transport is gone; nothing can be sent any more
     void on_secured();                                   // STARTTLS is done
-    void arrive(Worker& worker) { worker_ = &worker; }   // it has moved
+    void arrive(Worker& worker);                         // it has moved
 
     Phase phase() const { return phase_; }
     Worker& worker() const { return *worker_; }
-    Transport& transport() const { return transport_; }
+    Transport& transport() const { return *transport_; } // only while connected
     Session* session() const { return session_.get(); }
     const std::string& id() const { return id_; }        // of the stream, for logs
     const std::string& domain() const { return domain_; }   // the virtual host that the client named
@@ -70,29 +73,34 @@ public:
     void go_on();
 
 private:
-    void take_frames();
+    std::size_t take_frames(std::string_view bytes);
     void on_header(std::string_view bytes);
-    void on_element(const xmpp::Stanza& element);
-    void on_stanza(const xmpp::Stanza& stanza);
+    void on_element(std::string_view bytes);
     void before_login(const xmpp::Stanza& element);
     void before_bind(const xmpp::Stanza& element);
-    void send_header(std::string_view extra_error = {});
+    void in_session(const xmpp::Stanza& element);
+    void on_starttls();
+    void send_header();
     void send_features();
-    // RFC 6120 §6
-    void on_auth(const xmpp::Stanza& element);
+    // RFC 6120 §6: login.cpp
+    void write_mechanisms(xmpp::XmlWriter& features);
+    void on_sasl(const xmpp::Stanza& element);
+    void begin_sasl(const xmpp::Stanza& element);
     void on_sasl_step(auth::Step step);
     storage::Task<void> look_up(std::string username);
     storage::Task<void> hash_password(auth::HashPassword wanted);
     void on_sasl_success(const auth::Success& success);
-    void refuse(auth::SaslCondition condition, std::string_view text);
-    // RFC 6120 §7
+    void refuse(auth::SaslCondition condition, std::string_view text = {});
+    // RFC 6120 §7: login.cpp
     storage::Task<void> bind(xmpp::Stanza request);
+    IqReply bind_to(const std::shared_ptr<Account>& account, const xmpp::Stanza& request);
     storage::Task<void> ask_before_login(xmpp::Stanza request);
-    void end_session(std::string_view why);
+    void reply(const xmpp::Stanza& request, const IqReply& reply);
+    void end_session();
 
     struct Login;                                        // what is needed until a resource is bound; then freed
     Worker* worker_;
-    Transport& transport_;
+    Transport* transport_;                               // nullptr: disconnected
     std::shared_ptr<Session> session_;
     std::unique_ptr<Login> login_;
     std::unique_ptr<xmpp::StreamHeader> header_;         // kept only when it declared extra prefixes
@@ -103,7 +111,6 @@ private:
     std::uint16_t held_ = 0;
     Phase phase_ = Phase::secure;
     bool header_sent_ = false;
-    bool footer_sent_ = false;
     bool taking_ = false;
 };
 

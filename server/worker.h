@@ -3,6 +3,7 @@
 // decides where an account lives.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,13 +14,17 @@
 #include "server/account.h"
 #include "server/host.h"
 #include "server/net/loop.h"
+#include "server/presence.h"
+#include "server/roster_iq.h"
 #include "server/router.h"
+#include "server/subscription.h"
 #include "xmpp/parser.h"
 
 namespace server {
 
-class Server;
 class Connection;
+class Server;
+struct Config;
 
 class Worker {
 public:
@@ -31,10 +36,15 @@ public:
     net::Loop loop;
     Host host;
     Router router;
+    Presence presence;                         // RFC 6121 §4
+    Subscriptions subscriptions;               // RFC 6121 §3
+    RosterIq roster_iq;                        // RFC 6121 §2
     std::shared_ptr<const Config> config;      // swapped on this thread at reload
+    xmpp::Limits limits, login_limits;         // what framers enforce, after and before a resource is bound
     std::unique_ptr<xmpp::Parser> parser;      // pooled: serves all streams of this worker
     std::vector<char> read_buffer;             // shared by all sockets of this worker
 
+    void configure(std::shared_ptr<const Config> fresh);
     storage::Storage& storage() const;
     storage::Time now() const { return loop.wall(); }
 
@@ -57,7 +67,7 @@ public:
     // Connections whose streams live here.
     void adopt(std::unique_ptr<Connection> connection);
     std::unique_ptr<Connection> release(Connection& connection);
-    void destroy(Connection& connection);                  // at the end of the turn
+    void destroy(Connection& connection);                  // when nobody's function is on the stack any more
     std::size_t connection_count() const { return connections_.size(); }
     void close_all(const xmpp::StreamError& error);        // shutdown
 
@@ -72,7 +82,7 @@ private:
     void drop_idle();
 
     std::unordered_map<std::string, Entry, xmpp::TextHash, std::equal_to<>> accounts_;
-    std::vector<std::string> idle_;                        // bare JIDs that had no session when last looked at, oldest first
+    std::deque<std::string> idle_;                         // bare JIDs that became idle, oldest first; looked at again
     std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Module>> modules_;
 };

@@ -3,7 +3,6 @@
 // output of a turn leaves at once. With a manual clock and no sockets it runs in-process scenes, step by step.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -59,10 +58,8 @@ protected:
 // Work to do once at the end of the turn (flush a socket). Intrusive: being listed costs nothing.
 class EndOfTurn {
 public:
+    virtual ~EndOfTurn() = default;
     virtual void on_end_of_turn() = 0;
-
-protected:
-    ~EndOfTurn() = default;
 
 private:
     friend class Loop;
@@ -131,8 +128,7 @@ private:
     std::multimap<Duration, Timer*> timers_;
     std::vector<EndOfTurn*> end_of_turn_;
     std::vector<EndOfTurn*> ending_;
-    std::vector<int> removed_in_batch_;
-    bool in_batch_ = false;
+    std::vector<Pollable*> pollables_;        // by file descriptor
     std::atomic<bool> stopping_{false};
 
     mutable std::mutex mutex_;                // guards what follows

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// An account's sessions and what is remembered of it.
+#include "server/account.h"
+
+#include <algorithm>
+
+#include "server/log.h"
+#include "server/worker.h"
+
+namespace server {
+
+Account::Account(Worker& worker, storage::Account record)
+    : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {}
+
+Account::~Account() = default;
+
+Session* Account::session(std::string_view resourcepart) const {
+    for (const auto& session : sessions_)
+        if (session->jid().resourcepart() == resourcepart) return session.get();
+    return nullptr;
+}
+
+void Account::add(std::shared_ptr<Session> session) { sessions_.push_back(std::move(session)); }
+
+void Account::remove(Session& session) {
+    std::erase_if(sessions_, [&](const auto& held) { return held.get() == &session; });
+    if (is_idle()) worker_.became_idle(*this);
+}
+
+void Account::set_last_logout(storage::Time when, std::string status) {
+    record_.last_logout = when;
+    record_.last_status = status;
+    worker_.spawn("storing the last logout", [](std::shared_ptr<Account> self, storage::Time at, std::string text) -> storage::Task<void> {
+        auto stored = co_await self->worker().storage().accounts().set_last_logout(self->id(), at, std::move(text));
+        if (!stored) log::warn("last logout not stored", {{"jid", self->jid().text()}, {"why", stored.error().text}});
+    }(shared_from_this(), when, std::move(status)));
+}
+
+}  // namespace server

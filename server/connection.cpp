@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+// Socket, TLS and outbox of one client.
+#include "server/connection.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+namespace server {
+
+using Progress = net::Tls::Progress;
+
+constexpr std::uint32_t readable = EPOLLIN;
+constexpr std::size_t tls_record = 16 * 1024;
+constexpr std::size_t gathered = 64;                              // wires in one writev
+constexpr std::chrono::seconds close_wait{5};                     // for the peer to close its half
+constexpr std::size_t outbox_kept = 64;                           // capacity that an empty outbox may keep
+
+Connection::Connection(Worker& worker, int socket, std::string peer_address, bool direct_tls)
+    : worker_{&worker},
+      stream_{std::make_shared<Stream>(worker, *this)},
+      peer_address_{std::move(peer_address)},
+      last_input_{worker.loop.now()},
+      socket_{socket},
+      direct_tls_{direct_tls} {}
+
+Connection::~Connection() {
+    worker_->loop.forget(*this);
+    if (polled_) worker_->loop.remove(socket_);
+    tls_.reset();
+    ::close(socket_);
+    worker_->server.leave(peer_address_, !stream_->authenticated_as().empty());
+}
+
+void Connection::start() {
+    timer_.start(worker_->loop, worker_->config->limits.login_deadline, [this] { on_timer(); });
+    if (direct_tls_) begin_tls();
+    poll_for(EPOLLIN);
+}
+
+void Connection::poll_for(std::uint32_t events) {
+    if (events == polled_ || over_) return;
+    if (polled_ == 0)
+        worker_->loop.add(socket_, events, *this);
+    else if (events == 0)
+        worker_->loop.remove(socket_);
+    else
+        worker_->loop.change(socket_, events, *this);
+    polled_ = events;
+}
+
+// ---- input -------------------------------------------------------------------------------------------------------------
+
+void Connection::on_ready(std::uint32_t events) {
+    if (handshaking_) return continue_handshake();
+    if (events & EPOLLOUT) flush();
+    if (!over_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) read();
+}
+
+void Connection::read() {
+    std::vector<char>& buffer = worker_->read_buffer;
+    if (!tls_) {
+        const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), 0);
+        if (got == 0) return finish("closed by the client");
+        if (got < 0) {
+            if (errno != EAGAIN && errno != EINTR) finish(std::strerror(errno));
+            return;
+        }
+        charge(got);
+        if (!closing_) stream_->receive({buffer.data(), static_cast<std::size_t>(got)});
+        return;
+    }
+    // OpenSSL may hold decrypted bytes that epoll knows nothing of: read until it has none.
+    do {
+        std::size_t got = 0;
+        const Progress progress = tls_->read(buffer, got);
+        if (got > 0) {
+            charge(got);
+            if (!closing_) stream_->receive({buffer.data(), got});
+        }
+        if (over_) return;
+        if (progress == Progress::closed) return finish("closed by the client");
+        if (progress == Progress::failed) return finish("TLS: " + tls_->problem());
+        if (progress == Progress::want_write) return poll_for(EPOLLIN | EPOLLOUT);
+        if (progress == Progress::want_read) return;
+    } while (polled_ != 0 && (input_wanted_ || closing_));
+}
+
+void Connection::want_input(bool wanted) {
+    input_wanted_ = wanted;
+    const bool paused = pause_ && pause_->is_running();
+    const std::uint32_t in = wanted && !paused ? readable : 0;
+    if (polled_ != 0 || in) poll_for(in | (polled_ & EPOLLOUT));
+    // What TLS has decrypted already makes no socket readable.
+    if (in && tls_ && !handshaking_ && tls_->has_pending()) {
+        if (!pause_) pause_ = std::make_unique<net::Timer>();
+        pause_->start(worker_->loop, net::Duration::zero(), [this] { read(); });
+    }
+}
+
+void Connection::charge(std::size_t bytes) {
+    last_input_ = worker_->loop.now();
+    pinged_ = false;
+    const auto& limits = worker_->config->limits;
+    if (limits.bytes_per_second == 0) return;
+    const net::Duration passed = last_input_ - budget_at_;
+    const double earned = std::chrono::duration<double>(passed).count() * limits.bytes_per_second;
+    budget_ = static_cast<std::int64_t>(std::min<double>(limits.burst_bytes, static_cast<double>(budget_) + earned)) -
+              static_cast<std::int64_t>(bytes);
+    budget_at_ = last_input_;
+    if (budget_ >= 0) return;
+    if (!pause_) pause_ = std::make_unique<net::Timer>();
+    const net::Duration pause{-budget_ * 1'000'000 / limits.bytes_per_second};
+    pause_->start(worker_->loop, pause, [this] { want_input(input_wanted_); });
+    want_input(input_wanted_);
+}
+
+// ---- TLS ---------------------------------------------------------------------------------------------------------------
+
+bool Connection::can_start_tls() const { return !tls_ && worker_->server.tls() != nullptr; }
+
+void Connection::start_tls() {
+    tls_wanted_ = true;  // when <proceed/> is out
+    worker_->loop.at_end_of_turn(*this);
+}
+
+void Connection::begin_tls() {
+    tls_wanted_ = false;
+    tls_context_ = worker_->server.tls();
+    tls_.emplace(*tls_context_, socket_, direct_tls_ ? "xmpp-client" : "");
+    handshaking_ = true;
+    continue_handshake();
+}
+
+void Connection::continue_handshake() {
+    switch (tls_->handshake()) {
+        case Progress::done:
+            handshaking_ = false;
+            poll_for(EPOLLIN);
+            stream_->on_secured();
+            if (!over_ && tls_->has_pending()) read();
+            return;
+        case Progress::want_read: return poll_for(EPOLLIN);
+        case Progress::want_write: return poll_for(EPOLLOUT);
+        case Progress::closed: return finish("closed during the TLS handshake");
+        case Progress::failed: return finish("TLS handshake: " + tls_->problem());
+    }
+}
+
+auth::Channel Connection::channel() const {
+    auth::Channel channel;
+    channel.encrypted = tls_.has_value();
+    if (tls_) {
+        channel.tls_exporter = tls_->exporter();
+        channel.tls_server_end_point = tls_->server_end_point();
+    }
+    return channel;
+}
+
+// ---- output ------------------------------------------------------------------------------------------------------------
+
+void Connection::send(xmpp::Wire bytes) {
+    if (closing_ || over_ || bytes.size() == 0) return;
+    unsent_ += bytes.size();
+    outbox_.push_back(std::move(bytes));
+    worker_->loop.at_end_of_turn(*this);
+}
+
+void Connection::on_end_of_turn() {
+    if (over_) return;
+    if (unsent_ > worker_->config->limits.outbox_bytes) return finish("the client does not read");
+    flush();
+}
+
+void Connection::flush() {
+    if (over_ || handshaking_) return;
+    const std::size_t before = unsent_;
+    if (!(tls_ ? flush_tls() : flush_plain())) return;  // finished
+    if (unsent_ == 0) {
+        first_ = 0;
+        if (outbox_.capacity() > outbox_kept) outbox_.shrink_to_fit();
+        poll_for(input_wanted_ && !(pause_ && pause_->is_running()) ? readable : 0);
+        if (before != 0) stream_->on_flushed();
+        if (tls_wanted_) begin_tls();
+        if (closing_ && unsent_ == 0 && !over_) {
+            if (tls_) tls_->shutdown();
+            ::shutdown(socket_, SHUT_WR);
+            input_wanted_ = true;
+            poll_for(EPOLLIN);
+        }
+    } else {
+        poll_for((polled_ & EPOLLIN) | EPOLLOUT);
+        if (unsent_ != before) stream_->on_flushed_some();
+    }
+}
+
+bool Connection::flush_plain() {
+    while (first_ < outbox_.size()) {
+        std::array<iovec, gathered> pieces;
+        std::size_t count = 0;
+        for (std::size_t i = first_; i < outbox_.size() && count < pieces.size(); ++i, ++count) {
+            const std::string_view bytes = outbox_[i].bytes().substr(count == 0 ? sent_of_first_ : 0);
+            pieces[count] = {const_cast<char*>(bytes.data()), bytes.size()};
+        }
+        msghdr message{};
+        message.msg_iov = pieces.data();
+        message.msg_iovlen = count;
+        const ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EAGAIN || errno == EINTR) return true;
+            finish(std::strerror(errno));
+            return false;
+        }
+        drop_sent(sent);
+    }
+    return true;
+}
+
+bool Connection::flush_tls() {
+    static thread_local std::string record;
+    while (first_ < outbox_.size()) {
+        record.clear();
+        for (std::size_t i = first_; i < outbox_.size() && record.size() < tls_record; ++i) {
+            const std::string_view bytes = outbox_[i].bytes().substr(i == first_ ? sent_of_first_ : 0);
+            record.append(bytes.substr(0, tls_record - record.size()));
+        }
+        std::size_t taken = 0;
+        const Progress progress = tls_->write(record, taken);
+        drop_sent(taken);
+        if (progress == Progress::done) continue;
+        if (progress == Progress::want_write || progress == Progress::want_read) return true;
+        finish("TLS: " + tls_->problem());
+        return false;
+    }
+    return true;
+}
+
+void Connection::drop_sent(std::size_t bytes) {
+    unsent_ -= bytes;
+    while (bytes > 0) {
+        const std::size_t left = outbox_[first_].size() - sent_of_first_;
+        if (bytes < left) {
+            sent_of_first_ += bytes;
+            return;
+        }
+        bytes -= left;
+        sent_of_first_ = 0;
+        outbox_[first_++] = {};
+    }
+    if (first_ == outbox_.size()) {
+        outbox_.clear();
+        first_ = 0;
+    } else if (first_ > 1024) {
+        outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(first_));
+        first_ = 0;
+    }
+}
+
+void Connection::close() {
+    if (closing_ || over_) return;
+    closing_ = true;
+    timer_.start(worker_->loop, close_wait, [this] { finish("closed"); });
+    worker_->loop.at_end_of_turn(*this);
+}
+
+void Connection::finish(std::string_view why) {
+    if (std::exchange(over_, true)) return;
+    timer_.cancel();
+    pause_.reset();
+    worker_->loop.forget(*this);
+    if (polled_) worker_->loop.remove(socket_);
+    polled_ = 0;
+    stream_->on_disconnected(why);
+    worker_->destroy(*this);
+}
+
+// ---- time and place ----------------------------------------------------------------------------------------------------
+
+void Connection::on_timer() {
+    const auto& limits = worker_->config->limits;
+    if (stream_->phase() != Stream::Phase::session) {
+        if (handshaking_) return finish("no TLS handshake in time");
+        return stream_->close({xmpp::StreamCondition::connection_timeout, "No login in time."});
+    }
+    const net::Duration silent = worker_->loop.now() - last_input_;
+    if (silent < limits.idle)
+        return timer_.start(worker_->loop, limits.idle - silent, [this] { on_timer(); });
+    if (!std::exchange(pinged_, true)) {
+        worker_->host.silent.tell(*stream_->session());
+        return timer_.start(worker_->loop, limits.ping_timeout, [this] { on_timer(); });
+    }
+    stream_->close({xmpp::StreamCondition::connection_timeout, "No sign of life."});
+}
+
+void Connection::move_to(Worker& worker, std::function<void()> arrived) {
+    if (&worker == worker_) return arrived();
+    timer_.cancel();
+    pause_.reset();
+    if (polled_) worker_->loop.remove(socket_);
+    polled_ = 0;
+    worker_->loop.forget(*this);
+    // From the mailbox, when no function of this connection is on the stack any more.
+    worker_->loop.post([this, &worker, arrived = std::move(arrived)]() mutable {
+        worker.loop.post([owned = worker_->release(*this), &worker, arrived = std::move(arrived)]() mutable {
+            Connection& here = *owned;
+            here.worker_ = &worker;
+            worker.adopt(std::move(owned));
+            here.stream_->arrive(worker);
+            here.timer_.start(worker.loop, worker.config->limits.login_deadline, [&here] { here.on_timer(); });
+            here.poll_for(EPOLLIN);
+            if (here.unsent_ > 0) worker.loop.at_end_of_turn(here);
+            arrived();
+        });
+    });
+}
+
+}  // namespace server

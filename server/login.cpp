@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// SASL (RFC 6120 §6) and resource binding (RFC 6120 §7) on a client's stream.
+#include "server/login.h"
+
+#include "auth/crypto.h"
+#include "server/account.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "server/worker.h"
+#include "xmpp/base64.h"
+#include "xmpp/namespaces.h"
+
+namespace server {
+
+using auth::SaslCondition;
+using xmpp::Condition;
+using xmpp::Stanza;
+using xmpp::StreamCondition;
+using xmpp::StreamError;
+namespace ns = xmpp::ns;
+
+namespace {
+
+constexpr std::string_view channel_binding_ns = "urn:xmpp:sasl-cb:0";  // XEP-0440
+
+}  // namespace
+
+// ---- SASL --------------------------------------------------------------------------------------------------------------
+
+void Stream::write_mechanisms(xmpp::XmlWriter& features) {
+    const auth::Channel channel = transport_->channel();
+    const auto mechanisms = auth::offered_mechanisms(channel, !worker_->config->c2s.require_tls && worker_->config->auth.plain);
+    features.open("mechanisms", ns::sasl);
+    for (const std::string& mechanism : mechanisms)
+        if (mechanism != "PLAIN" || worker_->config->auth.plain) features.leaf("mechanism", mechanism);
+    features.close();
+    const auto bindings = auth::binding_types(channel);
+    if (bindings.empty()) return;
+    features.open("sasl-channel-binding", channel_binding_ns);
+    for (const std::string& type : bindings) features.open("channel-binding").attr("type", type).close();
+    features.close();
+}
+
+void Stream::on_sasl(const Stanza& element) {
+    const std::string_view name = element.element().name();
+    if (name == "auth") return begin_sasl(element);
+    if (name == "abort") {  // §6.4.4
+        login_->exchange.reset();
+        return refuse(SaslCondition::aborted);
+    }
+    if (name != "response" || !login_->exchange) return refuse(SaslCondition::malformed_request);
+    const std::string text = element.element().text();
+    const auto data = xmpp::parse_base64(text == "=" ? "" : text);
+    if (!data) return refuse(SaslCondition::incorrect_encoding);
+    on_sasl_step(login_->exchange->receive(*data));
+}
+
+void Stream::begin_sasl(const Stanza& element) {
+    if (phase_ == Phase::secure && worker_->config->c2s.require_tls) return refuse(SaslCondition::encryption_required);
+    const std::string_view mechanism = element.element().attr("mechanism");
+    const bool plain_off = mechanism == "PLAIN" && !worker_->config->auth.plain;
+    login_->exchange = plain_off ? nullptr
+                                 : auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls);
+    if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
+    const std::string text = element.element().text();
+    if (text.empty()) return send_xml("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");  // §6.4.2: no initial response
+    const auto data = xmpp::parse_base64(text == "=" ? "" : text);
+    if (!data) return refuse(SaslCondition::incorrect_encoding);
+    on_sasl_step(login_->exchange->receive(*data));
+}
+
+void Stream::on_sasl_step(auth::Step step) {
+    if (const auto* challenge = std::get_if<auth::Challenge>(&step)) {
+        xmpp::XmlWriter w;
+        w.leaf_ns("challenge", ns::sasl, xmpp::base64(challenge->data));
+        send_xml(w.take());
+    } else if (auto* lookup = std::get_if<auth::Lookup>(&step)) {
+        worker_->spawn("looking up an account", look_up(std::move(lookup->username)));
+    } else if (auto* hash = std::get_if<auth::HashPassword>(&step)) {
+        worker_->spawn("hashing a password", hash_password(std::move(*hash)));
+    } else if (const auto* success = std::get_if<auth::Success>(&step)) {
+        on_sasl_success(*success);
+    } else if (const auto* refused = std::get_if<auth::Refused>(&step)) {
+        refuse(refused->condition, refused->text);
+    }
+}
+
+storage::Task<void> Stream::look_up(std::string username) {
+    const auto self = shared_from_this();
+    hold();
+    auth::Credentials credentials;
+    const auto jid = xmpp::Jid::from_parts(username, domain_, {});
+    storage::Result<std::optional<storage::Account>> found{std::optional<storage::Account>{}};
+    if (jid) {
+        auto task = worker_->storage().accounts().find(*jid);
+        found = co_await task;
+    }
+    if (!found) {
+        log::warn("login not possible", {{"stream", id_}, {"why", found.error().text}});
+        refuse(SaslCondition::temporary_auth_failure);
+        go_on();
+        co_return;
+    }
+    if (*found) {
+        const storage::Account& account = **found;
+        credentials.salt = account.salt;
+        credentials.iterations = account.iterations;
+        credentials.disabled = account.disabled;
+        for (const storage::Device& device : account.devices) credentials.keys.push_back({device.id, device.verifiers});
+    } else {
+        credentials = auth::fake_credentials(worker_->server.fake_salt_secret(), username, worker_->config->auth.iterations);
+    }
+    if (phase_ != Phase::closing && login_->exchange) on_sasl_step(login_->exchange->credentials(std::move(credentials)));
+    go_on();
+}
+
+storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
+    const auto self = shared_from_this();
+    hold();
+    auto task = worker_->server.hashes().derive(std::move(wanted.password), std::move(wanted.salt), wanted.iterations);
+    const std::optional<storage::Verifiers> derived = co_await task;
+    if (phase_ != Phase::closing && login_->exchange) {
+        if (derived) on_sasl_step(login_->exchange->verifiers(*derived));
+        else refuse(SaslCondition::temporary_auth_failure);
+    }
+    go_on();
+}
+
+// RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
+void Stream::on_sasl_success(const auth::Success& success) {
+    account_ = *xmpp::Jid::from_parts(success.username, domain_, {});
+    device_ = success.device;
+    login_->exchange.reset();
+    xmpp::XmlWriter w;
+    w.leaf_ns("success", ns::sasl, success.data.empty() ? std::string{} : xmpp::base64(success.data));
+    send_xml(w.take());
+    worker_->server.logged_in(transport_->peer_address());
+    phase_ = Phase::bind;
+    framer_.expect_header();
+    hold();
+    transport_->move_to(worker_->server.worker_of(account_.text()), [self = shared_from_this()] { self->go_on(); });
+}
+
+void Stream::refuse(SaslCondition condition, std::string_view text) {
+    login_->exchange.reset();
+    xmpp::XmlWriter w;
+    w.open("failure", ns::sasl).leaf(to_string(condition));
+    if (!text.empty()) w.open("text").attr("xml:lang", "en").text(text).close();
+    send_xml(w.take());
+    log::info("login refused", {{"stream", id_}, {"address", transport_->peer_address()}, {"condition", to_string(condition)}});
+    // §6.4.5: a number of retries, then the stream ends.
+    if (++login_->failures >= worker_->config->limits.login_attempts)
+        close(StreamError{StreamCondition::policy_violation, "Too many failed logins."});
+}
+
+// ---- resource binding --------------------------------------------------------------------------------------------------
+
+storage::Task<void> Stream::bind(Stanza request) {
+    const auto self = shared_from_this();
+    hold();
+    auto task = worker_->load(account_);
+    const std::shared_ptr<Account> account = co_await task;
+    if (phase_ == Phase::closing) co_return;
+    if (!account)
+        reply(request, xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint, "The account cannot be loaded now."});
+    else
+        reply(request, bind_to(account, request));
+    if (session_) {
+        worker_->host.bound.tell(*session_);
+        log::info("session bound", {{"jid", session_->jid().text()}, {"device", device_}, {"stream", id_}, {"address", transport_->peer_address()}});
+        auto seen = worker_->storage().accounts().set_device_seen(account->id(), device_, worker_->now());
+        const auto stored = co_await seen;
+        if (!stored) log::warn("device not marked as seen", {{"jid", account_.text()}, {"why", stored.error().text}});
+    }
+    go_on();
+}
+
+IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& request) {
+    const auto& devices = account->record().devices;
+    const bool device_is_known = std::ranges::any_of(devices, [&](const auto& device) { return device.id == device_; });
+    if (!device_is_known) return Condition::not_authorized;  // its key was replaced between login and now
+
+    // §7.6, §7.7
+    const std::string wanted{request.child("bind", ns::bind).child_text("resource", ns::bind)};
+    std::string resource = auth::random_token(9);
+    if (!wanted.empty()) {
+        const auto normal = xmpp::normalise_resourcepart(wanted);
+        if (!normal) return Condition::bad_request;
+        resource = *normal;
+    }
+    // §7.7.2.2: the newer one wins; who holds the name is dead more often than not.
+    if (Session* const holder = account->session(resource))
+        holder->end({StreamCondition::conflict, "Another client has taken this resource."});
+    if (account->sessions().size() >= worker_->config->limits.sessions_per_account)  // §7.6.2.1
+        return xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint};
+
+    session_ = std::make_shared<Session>(account, account->jid().with_resource(resource), device_, this);
+    account->add(session_);
+    phase_ = Phase::session;
+    framer_.set_limits(worker_->limits);
+    login_.reset();
+    xmpp::XmlWriter w;
+    w.open("bind", ns::bind).leaf("jid", session_->jid().text()).close();
+    return w.take();
+}
+
+}  // namespace server

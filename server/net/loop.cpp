@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// The event loop: mailbox, timers, sockets, end of turn, in that order, every turn.
+#include "server/net/loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cassert>
+#include <system_error>
+
+namespace server::net {
+
+Time SystemClock::wall() const { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+
+Duration SystemClock::steady() const {
+    return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+// ---- timers ----------------------------------------------------------------------------------------------------------
+
+void Timer::start(Loop& loop, Duration after, std::function<void()> fire) {
+    cancel();
+    loop_ = &loop;
+    fire_ = std::move(fire);
+    at_ = loop.timers_.emplace(loop.clock_.steady() + after, this);
+}
+
+void Timer::cancel() {
+    if (!loop_) return;
+    loop_->timers_.erase(at_);
+    loop_ = nullptr;
+}
+
+// ---- the loop --------------------------------------------------------------------------------------------------------
+
+Loop::Loop(std::string name, const Clock& clock) : name_{std::move(name)}, clock_{clock}, now_{clock.steady()} {
+    epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (epoll_ < 0 || wake_ < 0) throw std::system_error{errno, std::generic_category(), "event loop"};
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = wake_;
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+}
+
+Loop::~Loop() {
+    for (auto& [at, timer] : timers_) timer->loop_ = nullptr;
+    ::close(wake_);
+    ::close(epoll_);
+}
+
+void Loop::post(Job job) {
+    bool wake = false;
+    {
+        const std::lock_guard lock{mutex_};
+        if (mailbox_.empty()) oldest_ = clock_.steady();
+        mailbox_.push_back(std::move(job));
+        high_water_ = std::max<std::uint64_t>(high_water_, mailbox_.size());
+        wake = !std::exchange(woken_, true);
+    }
+    if (wake && !is_here()) {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);  // full counter: it is awake already
+    }
+}
+
+void Loop::stop() {
+    stopping_ = true;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
+}
+
+void Loop::run() {
+    while (!stopping_) turn(Duration::max());
+}
+
+bool Loop::turn(Duration wait) {
+    Executor* const before = Executor::current();
+    Executor::set_current(this);
+    now_ = clock_.steady();
+    bool worked = drain_mailbox();
+    worked |= fire_timers();
+    {
+        const std::lock_guard lock{mutex_};
+        if (!mailbox_.empty() || !end_of_turn_.empty()) wait = Duration::zero();
+    }
+    worked |= poll(worked ? Duration::zero() : wait);
+    worked |= !end_of_turn_.empty();
+    while (!end_of_turn_.empty()) {  // what they do may list others
+        ending_.swap(end_of_turn_);
+        for (EndOfTurn* work : ending_) {
+            if (!work) continue;
+            work->listed_ = false;
+            work->on_end_of_turn();
+        }
+        ending_.clear();
+    }
+    Executor::set_current(before);
+    return worked;
+}
+
+bool Loop::drain_mailbox() {
+    {
+        const std::lock_guard lock{mutex_};
+        woken_ = false;
+        if (mailbox_.empty()) return false;
+        batch_.swap(mailbox_);
+    }
+    for (Job& job : batch_) job();
+    batch_.clear();
+    return true;
+}
+
+bool Loop::fire_timers() {
+    bool fired = false;
+    while (!timers_.empty() && timers_.begin()->first <= now_) {
+        Timer* const timer = timers_.begin()->second;
+        timers_.erase(timers_.begin());
+        timer->loop_ = nullptr;
+        const auto fire = std::move(timer->fire_);  // it may start the timer anew, or destroy it
+        fire();
+        fired = true;
+    }
+    return fired;
+}
+
+std::chrono::microseconds Loop::until_next_timer() const {
+    if (timers_.empty()) return Duration::max();
+    return std::max(Duration::zero(), timers_.begin()->first - clock_.steady());
+}
+
+bool Loop::poll(Duration wait) {
+    wait = std::min(wait, until_next_timer());
+    int milliseconds = -1;
+    if (wait != Duration::max()) {
+        const auto rounded_up = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
+        milliseconds = static_cast<int>(std::min<std::int64_t>(rounded_up, 3600 * 1000));
+    }
+    std::array<epoll_event, 512> events;
+    const int count = ::epoll_wait(epoll_, events.data(), events.size(), milliseconds);
+    now_ = clock_.steady();
+    bool worked = false;
+    for (int i = 0; i < count; ++i) {
+        const int fd = events[i].data.fd;
+        if (fd == wake_) {
+            std::uint64_t drained;
+            [[maybe_unused]] const auto got = ::read(wake_, &drained, sizeof drained);
+            continue;
+        }
+        // One that was removed by an earlier event of this batch is gone from the table.
+        if (static_cast<std::size_t>(fd) < pollables_.size() && pollables_[fd]) pollables_[fd]->on_ready(events[i].events);
+        worked = true;
+    }
+    return worked;
+}
+
+void Loop::add(int fd, std::uint32_t events, Pollable& pollable) {
+    if (static_cast<std::size_t>(fd) >= pollables_.size()) pollables_.resize(fd + 64);
+    pollables_[fd] = &pollable;
+    epoll_event event{};
+    event.events = events;
+    event.data.fd = fd;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
+        throw std::system_error{errno, std::generic_category(), "epoll_ctl add"};
+}
+
+void Loop::change(int fd, std::uint32_t events, Pollable& pollable) {
+    assert(pollables_.at(fd) == &pollable);
+    pollables_[fd] = &pollable;
+    epoll_event event{};
+    event.events = events;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+}
+
+void Loop::remove(int fd) {
+    if (static_cast<std::size_t>(fd) < pollables_.size()) pollables_[fd] = nullptr;
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void Loop::at_end_of_turn(EndOfTurn& work) {
+    if (std::exchange(work.listed_, true)) return;
+    end_of_turn_.push_back(&work);
+}
+
+void Loop::forget(EndOfTurn& work) {
+    if (!std::exchange(work.listed_, false)) return;
+    for (auto* list : {&end_of_turn_, &ending_})
+        for (EndOfTurn*& listed : *list)
+            if (listed == &work) listed = nullptr;
+    std::erase(end_of_turn_, nullptr);
+}
+
+Loop::MailboxDepth Loop::mailbox() const {
+    const std::lock_guard lock{mutex_};
+    return {mailbox_.size(), high_water_, mailbox_.empty() ? Duration::zero() : clock_.steady() - oldest_};
+}
+
+}  // namespace server::net

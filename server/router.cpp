@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// The route of a stanza, in the order of RFC 6120 §10 and RFC 6121 §8.
+#include "server/router.h"
+
+#include "server/account.h"
+#include "server/log.h"
+#include "server/presence.h"
+#include "server/server.h"
+#include "server/stream.h"
+#include "server/subscription.h"
+#include "server/worker.h"
+
+namespace server {
+
+using xmpp::Condition;
+using xmpp::JidView;
+using xmpp::Kind;
+using xmpp::Stanza;
+using xmpp::StanzaError;
+
+bool is_subscription(const Stanza& presence) {
+    const std::string_view type = presence.type();
+    return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
+}
+
+namespace {
+
+const StanzaError service_unavailable{Condition::service_unavailable};
+const StanzaError try_later{xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."};
+
+bool is_request(const Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
+
+}  // namespace
+
+// ---- the sender's half: RFC 6120 §10.1, RFC 6121 §8.1 ------------------------------------------------------------------
+
+void Router::from_client(Session& session, const Stanza& stanza) {
+    // RFC 6120 §8.3.3.8
+    if (stanza.has_bad_to()) return bounce(stanza, {}, Condition::jid_malformed);
+    const JidView to = stanza.to();
+    const bool to_itself = to.empty() || to == session.account().jid().view() || worker_.config->is_local(to.text());
+
+    if (stanza.kind() != Kind::iq || !to_itself) {
+        const JidView addressee = to.empty() ? session.account().jid().view() : to;
+        Passage passage{stanza, session.account(), &session, stanza.from(), addressee};
+        if (Verdict verdict = run(worker_.host.outbound, passage); !verdict.passes()) {
+            if (verdict.error()) bounce(stanza, to, *verdict.error());
+            return;
+        }
+    }
+    if (to.empty()) return to_own_account(session, stanza);                               // RFC 6120 §10.3
+    if (stanza.kind() == Kind::presence) return presence_from_client(session, stanza);
+    if (to.localpart().empty() && worker_.config->is_local(to.domainpart())) return to_server(&session, stanza);  // §10.5.1, §10.5.2
+    send(stanza, to);
+}
+
+// RFC 6120 §10.3: no 'to' address.
+void Router::to_own_account(Session& session, const Stanza& stanza) {
+    switch (stanza.kind()) {
+        case Kind::message: return to_account(session.account(), stanza, session.account().jid());  // §10.3.1
+        case Kind::presence: return worker_.presence.from_client(session, stanza);                   // §10.3.2
+        case Kind::iq: return iq_to_account(session.account(), stanza, session.account().jid());     // §10.3.3
+        case Kind::other: break;
+    }
+}
+
+void Router::presence_from_client(Session& session, const Stanza& stanza) {
+    if (is_subscription(stanza)) return worker_.subscriptions.from_client(session, stanza, stanza.to());
+    if (stanza.type().empty() || stanza.type() == "unavailable") return worker_.presence.directed(session, stanza, stanza.to());
+    if (stanza.type() != "probe" && stanza.type() != "error") return bounce(stanza, stanza.to(), Condition::bad_request);  // RFC 6121 §4.7.1
+    send(stanza, stanza.to());
+}
+
+void Router::send(const Stanza& stanza, JidView to) {
+    // RFC 6120 §10.4: a remote domain. No other server is reachable from here.
+    if (!worker_.config->is_local(to.domainpart())) return bounce(stanza, to, Condition::remote_server_not_found);
+    if (to.localpart().empty()) return to_server(nullptr, stanza);
+
+    Worker& home = worker_.server.worker_of(to.bare().text());
+    if (&home == &worker_) return arrive(stanza, to);
+    if (to == stanza.to())
+        home.loop.post([&home, stanza] { home.router.arrive(stanza, stanza.to()); });
+    else
+        home.loop.post([&home, stanza, addressee = xmpp::Jid{to}] { home.router.arrive(stanza, addressee); });
+}
+
+// ---- the recipient's half: RFC 6120 §10.5, RFC 6121 §8.5 ---------------------------------------------------------------
+
+void Router::arrive(const Stanza& stanza, JidView to) {
+    if (Account* const account = worker_.find(to.bare().text())) return to_account(*account, stanza, to);
+    worker_.with_account(to.bare(), [this, stanza, addressee = xmpp::Jid{to}](Account* account, bool failed) {
+        if (account)
+            to_account(*account, stanza, addressee);
+        else if (failed)
+            bounce(stanza, addressee, try_later);
+        else
+            to_nobody(stanza, addressee);
+    });
+}
+
+// RFC 6120 §10.5.1, §10.5.2: addressed to the server itself.
+void Router::to_server(Session* session, const Stanza& stanza) {
+    if (stanza.kind() == Kind::presence) return;
+    // RFC 6120 §10.5.1: a message to the domain is handled or refused; there is nobody to read it.
+    if (stanza.kind() == Kind::message) return bounce(stanza, stanza.to(), service_unavailable);
+    if (!is_request(stanza)) return;  // a result: the answer to a ping, a push acknowledged
+    std::shared_ptr<Account> account = session ? session->shared_account() : nullptr;
+    std::shared_ptr<Session> asking = session ? session->shared_from_this() : nullptr;
+    ask(Iq{worker_, stanza, stanza.element().first_child(), Asked::server, std::move(account), std::move(asking),
+           xmpp::Jid{stanza.from()}, xmpp::Jid{stanza.to()}});
+}
+
+void Router::to_account(Account& account, const Stanza& stanza, JidView to) try {
+    Passage passage{stanza, account, nullptr, stanza.from(), to};
+    if (Verdict verdict = run(worker_.host.inbound, passage); !verdict.passes()) {
+        if (verdict.error()) bounce(stanza, to, *verdict.error());
+        return;
+    }
+    if (stanza.kind() == Kind::presence) {
+        if (is_subscription(stanza)) return worker_.subscriptions.to_account(account, stanza);  // RFC 6121 §3
+        return worker_.presence.to_account(account, stanza, to);                               // §4, §8.5.2.1.2
+    }
+    if (to.is_full()) return to_full(passage);                                                 // §8.5.3
+    if (stanza.kind() == Kind::message) return message_to_bare(passage);                       // §8.5.2
+    iq_to_account(account, stanza, to);                                                        // §8.5.2.1.3
+} catch (const std::exception& bug) {
+    log::error("a module failed", {{"jid", account.jid().text()}, {"stanza", stanza.id()}, {"why", bug.what()}});
+    bounce(stanza, to, Condition::internal_server_error);
+}
+
+// RFC 6121 §8.5.1: no such user. Message and IQ are answered as for a user who is offline; presence never is.
+void Router::to_nobody(const Stanza& stanza, JidView to) {
+    if (stanza.kind() == Kind::presence) return;
+    if (stanza.kind() == Kind::message && stanza.type() == "headline") return;
+    bounce(stanza, to, service_unavailable);
+}
+
+// RFC 6121 §8.5.2.1.1, §8.5.2.2.1: to every available resource with non-negative priority.
+void Router::message_to_bare(Passage& passage) {
+    const std::string_view type = passage.stanza.type();
+    if (type == "error") return;                                        // silently ignored
+    if (type == "groupchat") return bounce(passage.stanza, passage.to, service_unavailable);
+    bool delivered = false;
+    const auto sessions = passage.account.sessions();  // a copy: a hook may end one
+    for (const auto& session : sessions) {
+        if (!session->takes_messages()) continue;
+        deliver(*session, passage);
+        delivered = true;
+    }
+    if (!delivered) unclaimed(passage, type == "headline" ? nullptr : &service_unavailable);
+}
+
+// RFC 6121 §8.5.3
+void Router::to_full(Passage& passage) {
+    const Stanza& stanza = passage.stanza;
+    if (Session* const session = passage.account.session(passage.to.resourcepart())) return deliver(*session, passage);  // §8.5.3.1
+    // §8.5.3.2: no resource matches.
+    if (stanza.kind() == Kind::iq) return bounce(stanza, passage.to, service_unavailable);   // §8.5.3.2.3
+    if (stanza.type() == "headline" || stanza.type() == "error") return;                     // §8.5.3.2.1
+    message_to_bare(passage);
+}
+
+void Router::deliver(Session& session, Passage& passage) {
+    // Stored messages reach a session that is catching up through the log, in their order.
+    if (passage.logged_as != 0 && session.is_catching_up) return;
+    session.send(&passage.stanza, passage.wire(), passage.logged_as);
+}
+
+void Router::unclaimed(Passage& passage, const StanzaError* otherwise) {
+    const Verdict verdict = worker_.host.unclaimed.ask(passage);
+    if (verdict.error()) return bounce(passage.stanza, passage.to, *verdict.error());
+    if (verdict.passes() && otherwise) bounce(passage.stanza, passage.to, *otherwise);
+}
+
+// ---- IQ requests: RFC 6120 §8.2.3 --------------------------------------------------------------------------------------
+
+void Router::iq_to_account(Account& account, const Stanza& stanza, JidView to) {
+    if (!is_request(stanza)) {
+        if (stanza.type() != "result" && stanza.type() != "error") bounce(stanza, to, Condition::bad_request);
+        return;
+    }
+    std::shared_ptr<Session> session;
+    if (stanza.from().bare() == account.jid().view())
+        if (Session* const own = account.session(stanza.from().resourcepart())) session = own->shared_from_this();
+    ask(Iq{worker_, stanza, stanza.element().first_child(), Asked::account, account.shared_from_this(), std::move(session),
+           xmpp::Jid{stanza.from()}, xmpp::Jid{to}});
+}
+
+void Router::ask(Iq iq) {
+    // RFC 6120 §8.2.3: an id, and exactly one child element.
+    if (!iq.stanza.element().find_attr("id") || iq.stanza.element().child_count() != 1)
+        return answer(iq.stanza, iq.to, Condition::bad_request);
+    const auto* const entry = worker_.host.iq.find(iq.asked, iq.is_set(), iq.payload.ns(), iq.payload.name());
+    // RFC 6120 §8.4: a namespace that is not understood. The right one with the wrong type: bad-request.
+    if (!entry) {
+        const bool other_type = worker_.host.iq.find(iq.asked, !iq.is_set(), iq.payload.ns(), iq.payload.name());
+        return answer(iq.stanza, iq.to, other_type ? Condition::bad_request : Condition::service_unavailable);
+    }
+    if (entry->start) return worker_.spawn(entry->name, ask_and_wait(*entry, std::move(iq)));
+    const IqReply reply = entry->call(entry->module, iq);
+    answer(iq.stanza, iq.to, reply);
+}
+
+storage::Task<void> Router::ask_and_wait(const IqTable::Entry& entry, Iq iq) {
+    // The client's further stanzas wait, so that it sees its requests answered in order (DESIGN: back-pressure).
+    const std::shared_ptr<Session> session = iq.session;
+    const std::shared_ptr<Stream> stream = session && session->stream() ? session->stream()->shared_from_this() : nullptr;
+    const std::shared_ptr<Account> account = iq.account;
+    const Stanza request = iq.stanza;
+    const xmpp::Jid asked = iq.to;
+    if (stream) stream->hold();
+    if (account) ++account->busy;
+    IqReply reply{Condition::internal_server_error};
+    try {
+        auto task = entry.start(entry.module, std::move(iq));
+        reply = co_await task;
+    } catch (const std::exception& bug) {
+        log::error("a module failed", {{"stanza", request.id()}, {"why", bug.what()}});
+    }
+    answer(request, asked, reply);
+    if (account && --account->busy == 0) worker_.became_idle(*account);
+    if (stream) stream->go_on();
+}
+
+// ---- answers ----------------------------------------------------------------------------------------------------------
+
+void Router::bounce(const Stanza& stanza, JidView asked, const StanzaError& error) {
+    // RFC 6120 §8.3.1: an error is never answered; §8.2.3: nor is a result.
+    if (stanza.is_error() || (stanza.kind() == Kind::iq && !is_request(stanza) && stanza.type() == "result")) return;
+    if (stanza.from().empty()) return;
+    static constexpr std::string_view names[] = {"message", "presence", "iq"};
+    if (stanza.kind() == Kind::other) return;
+    xmpp::XmlWriter w;
+    w.open(names[static_cast<int>(stanza.kind())]).attr("type", "error").attr_if("id", stanza.id());
+    w.attr_if("from", asked.empty() ? stanza.element().attr("to") : asked.text()).attr("to", stanza.from().text());
+    w.raw(error.xml());
+    send_back(stanza, w.take());
+}
+
+void Router::answer(const Stanza& request, JidView asked, const IqReply& reply) {
+    if (reply.error()) return bounce(request, request.to().empty() ? JidView{} : asked, *reply.error());
+    xmpp::XmlWriter w;
+    w.open("iq").attr("type", "result").attr("id", request.id());
+    if (!request.to().empty()) w.attr("from", asked.text());  // no 'to', no 'from': it is the client's own account
+    w.attr("to", request.from().text()).raw(reply.payload());
+    send_back(request, w.take());
+}
+
+// To the session that asked when it lives here, else by the route.
+void Router::send_back(const Stanza& request, std::string_view xml) {
+    const JidView to = request.from();
+    if (Account* const account = worker_.find(to.bare().text()))
+        if (Session* const session = account->session(to.resourcepart())) return session->send_xml(xml);
+    if (to.is_full() || !to.localpart().empty()) send(xmpp::parse_trusted(xml), to);
+}
+
+}  // namespace server

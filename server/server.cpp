@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// The whole server: making, starting, reloading and stopping what is common to the workers.
+#include "server/server.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "auth/crypto.h"
+#include "server/connection.h"
+#include "server/listener.h"
+#include "server/log.h"
+
+namespace server {
+
+constexpr std::chrono::seconds queue_watch{1};
+constexpr std::chrono::seconds stop_wait{6};
+
+struct Server::AddressCounts {
+    std::mutex mutex;
+    struct Count { std::uint32_t all = 0, logging_in = 0; };
+    std::map<std::string, Count> by_address;
+};
+
+namespace {
+
+std::unique_ptr<auth::SmsGateway> make_gateway(const Config::Sms& sms) {
+    const auth::Log log = [](std::string_view level, std::string_view text) {
+        log::write(level == "error" ? log::Level::error : level == "warn" ? log::Level::warn : log::Level::info, text);
+    };
+    if (sms.gateway == "file") return auth::file_gateway(sms.file, log);
+    if (sms.gateway != "http") return auth::console_gateway(log);
+    auth::HttpGatewayRules rules;
+    rules.url = sms.url;
+    if (!sms.body.empty()) rules.body = sms.body;
+    rules.content_type = sms.content_type;
+    rules.timeout = sms.timeout;
+    rules.per_second = sms.per_second;
+    for (const std::string& header : sms.headers) {
+        const std::size_t colon = header.find(':');
+        const std::size_t value = header.find_first_not_of(' ', colon + 1);
+        if (colon != std::string::npos) rules.headers.emplace_back(header.substr(0, colon), value == std::string::npos ? "" : header.substr(value));
+    }
+    return auth::http_gateway(std::move(rules), log);
+}
+
+auth::RegistrationRules rules_of(const Config& config) {
+    auth::RegistrationRules rules;
+    rules.enabled = config.registration.phone;
+    rules.domain = config.domains.front();
+    rules.pin_digits = config.registration.pin_digits;
+    rules.tries = config.registration.tries;
+    rules.lifetime = config.registration.pin_lifetime;
+    rules.resend_after = config.registration.resend_after;
+    rules.per_number_a_day = config.registration.per_number_a_day;
+    rules.per_address_an_hour = config.registration.per_address_an_hour;
+    rules.per_minute = config.registration.per_minute;
+    rules.sms_text = config.sms.text;
+    return rules;
+}
+
+std::string with_domain(std::string path, const std::string& domain) {
+    if (const std::size_t at = path.find("{domain}"); at != std::string::npos) path.replace(at, 8, domain);
+    return path;
+}
+
+}  // namespace
+
+Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const net::Clock& clock, unsigned workers)
+    : config_{std::make_shared<const Config>(std::move(config))},
+      clock_{clock},
+      started_at_{clock.wall()},
+      storage_{std::move(storage)},
+      sms_{make_gateway(config_->sms)},
+      counts_{std::make_unique<AddressCounts>()} {
+    const bool threaded = dynamic_cast<const net::ManualClock*>(&clock) == nullptr;
+    hashes_ = std::make_unique<auth::HashPool>(threaded ? std::max(1U, std::thread::hardware_concurrency()) : 0);
+    registration_ = std::make_unique<auth::Registration>(rules_of(*config_), *storage_, *hashes_, *sms_,
+                                                         [&clock] { return clock.wall(); },
+                                                         [this](const xmpp::Jid& account) { keys_changed(account); });
+    for (unsigned i = 0; i < std::max(1U, workers); ++i) workers_.push_back(std::make_unique<Worker>(*this, i, clock_));
+}
+
+Server::~Server() {
+    stop();
+    settle();          // what storage answered last
+    storage_.reset();  // waits for what is still to be committed, while the loops that are told of it exist
+}
+
+storage::Task<storage::Result<void>> Server::prepare() {
+    auto secret = storage_->secrets().load_or_store("fake-salt", auth::random_bytes(32));
+    auto loaded = co_await secret;
+    if (!loaded) co_return storage::Failure{loaded.error()};
+    fake_salt_secret_ = std::move(*loaded);
+    co_return storage::Result<void>{};
+}
+
+Worker& Server::worker_of(std::string_view bare_jid) const {
+    return *workers_[std::hash<std::string_view>{}(bare_jid) % workers_.size()];
+}
+
+void Server::keys_changed(const xmpp::Jid& account) {
+    Worker& home = worker_of(account.text());
+    home.loop.post([&home, account] { home.unload(account.text()); });
+}
+
+// ---- start, reload, stop -----------------------------------------------------------------------------------------------
+
+xmpp::Result<void, std::string> Server::load_certificates() {
+    const auto config = this->config();
+    std::vector<net::TlsContext::Domain> domains;
+    for (const std::string& domain : config->domains) {
+        net::TlsContext::Domain files{domain, with_domain(config->tls.certificate, domain), with_domain(config->tls.key, domain)};
+        if (config->tls.certificate.empty()) {
+            files.certificate_file = config->data + "/" + domain + ".crt";
+            files.key_file = config->data + "/" + domain + ".key";
+            if (auto made = net::ensure_self_signed(domain, files.certificate_file, files.key_file); !made) return xmpp::Failure{made.error().text};
+        }
+        domains.push_back(std::move(files));
+    }
+    auto loaded = net::TlsContext::load(domains);
+    if (!loaded) return xmpp::Failure{loaded.error().text};
+    std::atomic_store(&tls_, *loaded);
+    return {};
+}
+
+xmpp::Result<void, std::string> Server::start() {
+    if (auto loaded = load_certificates(); !loaded) return loaded;
+    const auto config = this->config();
+    const auto listen = [&](const std::vector<std::string>& wanted, bool direct_tls, std::vector<std::string>& bound) -> std::optional<std::string> {
+        for (std::string address : wanted) {
+            for (const auto& worker : workers_) {
+                auto listener = Listener::open(*worker, address, direct_tls);
+                if (!listener) return "cannot listen on " + listener.error();
+                address = (*listener)->address();  // the other workers share the port that was found
+                listeners_.push_back(std::move(*listener));
+            }
+            bound.push_back(address);
+        }
+        return std::nullopt;
+    };
+    if (auto problem = listen(config->c2s.listen, false, addresses_.c2s)) return xmpp::Failure{*problem};
+    if (auto problem = listen(config->c2s.direct_tls, true, addresses_.direct_tls)) return xmpp::Failure{*problem};
+    for (const auto& listener : listeners_) listener->worker().loop.post([here = listener.get()] { here->start(); });
+    workers_.front()->loop.post([this] { watch_queues(); });
+    for (const auto& worker : workers_) threads_.emplace_back([here = worker.get()] { here->loop.run(); });
+    return {};
+}
+
+void Server::stop() {
+    if (threads_.empty()) return;
+    std::mutex mutex;
+    std::condition_variable changed;
+    const auto everywhere = [&](const std::function<void(Worker&)>& what) {
+        std::size_t waiting = workers_.size();
+        for (const auto& worker : workers_)
+            worker->loop.post([&, here = worker.get()] {
+                what(*here);
+                const std::lock_guard lock{mutex};
+                --waiting;
+                changed.notify_one();
+            });
+        std::unique_lock lock{mutex};
+        changed.wait(lock, [&] { return waiting == 0; });
+    };
+    everywhere([this](Worker& worker) {
+        if (worker.index == 0) queue_timer_.cancel();
+        for (const auto& listener : listeners_)
+            if (&listener->worker() == &worker) listener->stop();
+        worker.close_all({xmpp::StreamCondition::system_shutdown, "The server is going down."});
+    });
+    // Streams end by themselves when the last bytes are out and the clients have closed their half.
+    const auto deadline = std::chrono::steady_clock::now() + stop_wait;
+    std::size_t open = 1;
+    while (open > 0 && std::chrono::steady_clock::now() < deadline) {
+        std::atomic<std::size_t> counted{0};
+        everywhere([&](Worker& worker) { counted += worker.connection_count(); });
+        open = counted;
+        for (const storage::QueueDepth& queue : storage_->queues()) open += queue.depth;
+        if (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    }
+    for (const auto& worker : workers_) worker->loop.stop();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    listeners_.clear();
+}
+
+void Server::settle() {
+    bool worked = true;
+    while (worked) {
+        worked = false;
+        for (const auto& worker : workers_) worked |= worker->loop.turn(net::Duration::zero());
+    }
+}
+
+std::vector<std::string> Server::reload(Config fresh) {
+    const auto before = config();
+    std::vector<std::string> later;
+    for (const ConfigChange& change : differences(*before, fresh))
+        if (!change.live) later.push_back(change.name);
+    keep_restart_keys(*before, fresh);
+    const auto shared = std::make_shared<const Config>(std::move(fresh));
+    std::atomic_store(&config_, shared);
+    for (const auto& worker : workers_) worker->loop.post([here = worker.get(), shared] { here->configure(shared); });
+    if (auto loaded = load_certificates(); !loaded) log::error("certificates not reloaded", {{"why", loaded.error()}});
+    return later;
+}
+
+// ---- limits per address ------------------------------------------------------------------------------------------------
+
+bool Server::admit(const std::string& address) {
+    const auto config = this->config();
+    const std::lock_guard lock{counts_->mutex};
+    auto& count = counts_->by_address[address];
+    if (count.all >= config->limits.connections_per_address || count.logging_in >= config->limits.logins_per_address) return false;
+    ++count.all;
+    ++count.logging_in;
+    return true;
+}
+
+void Server::logged_in(const std::string& address) {
+    const std::lock_guard lock{counts_->mutex};
+    --counts_->by_address[address].logging_in;
+}
+
+void Server::leave(const std::string& address, bool had_logged_in) {
+    const std::lock_guard lock{counts_->mutex};
+    const auto found = counts_->by_address.find(address);
+    if (found == counts_->by_address.end()) return;
+    if (!had_logged_in) --found->second.logging_in;
+    if (--found->second.all == 0) counts_->by_address.erase(found);
+}
+
+// ---- queues: the first gauge of health -------------------------------------------------------------------------------------
+
+std::vector<storage::QueueDepth> Server::queues() const {
+    std::vector<storage::QueueDepth> all;
+    for (const auto& worker : workers_) {
+        const auto mailbox = worker->loop.mailbox();
+        all.push_back({worker->loop.name() + " mailbox", mailbox.depth, mailbox.high_water, mailbox.oldest});
+    }
+    for (storage::QueueDepth& queue : storage_->queues()) all.push_back(std::move(queue));
+    all.push_back(hashes_->depth());
+    all.push_back(sms_->depth());
+    return all;
+}
+
+// Warns once when a queue is too deep or too old, and says so once when it is back to half of that.
+void Server::watch_queues() {
+    const auto config = this->config();
+    for (const storage::QueueDepth& queue : queues()) {
+        const bool alarming = queue.depth > config->alerts.queue_depth || queue.oldest > config->alerts.queue_age;
+        const bool calm = queue.depth <= config->alerts.queue_depth / 2 && queue.oldest <= config->alerts.queue_age / 2;
+        const bool warned = alarmed_.contains(queue.name);
+        const std::string depth = std::to_string(queue.depth);
+        if (alarming && !warned) {
+            alarmed_.insert(queue.name);
+            log::warn("a queue is too long", {{"queue", queue.name}, {"depth", depth}, {"oldest_ms", std::to_string(queue.oldest.count() / 1000)}});
+        } else if (calm && warned) {
+            alarmed_.erase(queue.name);
+            log::info("a queue is back to normal", {{"queue", queue.name}, {"depth", depth}});
+        }
+    }
+    queue_timer_.start(workers_.front()->loop, queue_watch, [this] { watch_queues(); });
+}
+
+}  // namespace server

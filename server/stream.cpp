@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+// A client's stream: header, features, STARTTLS, and the way of each element to whoever takes it in its phase.
+// SASL and resource binding are in login.cpp.
+#include "server/stream.h"
+
+#include "auth/crypto.h"
+#include "server/account.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/login.h"
+#include "server/worker.h"
+#include "xmpp/namespaces.h"
+
+namespace server {
+
+using xmpp::Framer;
+using xmpp::Stanza;
+using xmpp::StreamCondition;
+using xmpp::StreamError;
+namespace ns = xmpp::ns;
+
+Stream::Stream(Worker& worker, Transport& transport)
+    : worker_{&worker}, transport_{&transport}, login_{std::make_unique<Login>()}, framer_{worker.login_limits} {}
+
+Stream::~Stream() = default;
+
+void Stream::arrive(Worker& worker) {
+    worker_ = &worker;
+    framer_.set_limits(worker.login_limits);
+}
+
+// ---- input -------------------------------------------------------------------------------------------------------------
+
+void Stream::receive(std::string_view bytes) {
+    if (phase_ == Phase::closing) return;
+    if (held_ > 0 || taking_) {
+        pending_.append(bytes);
+        return;
+    }
+    const auto self = shared_from_this();  // an element may end this stream
+    if (pending_.empty()) {
+        const std::size_t taken = take_frames(bytes);
+        if (phase_ != Phase::closing) pending_.append(bytes.substr(taken));
+        return;
+    }
+    pending_.append(bytes);
+    std::string whole = std::move(pending_);
+    pending_.clear();
+    const std::size_t taken = take_frames(whole);
+    if (phase_ == Phase::closing) return;
+    // What came in meanwhile stands behind what was not taken.
+    whole.erase(0, taken);
+    whole.append(pending_);
+    pending_ = std::move(whole);
+    if (pending_.empty()) pending_.shrink_to_fit();
+}
+
+// How many bytes are done with. Stops where something is awaited.
+std::size_t Stream::take_frames(std::string_view bytes) {
+    std::size_t taken = 0;
+    taking_ = true;
+    while (held_ == 0 && phase_ != Phase::closing) {
+        const Framer::Frame frame = framer_.next(bytes.substr(taken));
+        taken += frame.consumed;
+        switch (frame.found) {
+            case Framer::Found::nothing: taking_ = false; return taken;
+            case Framer::Found::header: on_header(frame.bytes); break;
+            case Framer::Found::element: on_element(frame.bytes); break;
+            case Framer::Found::footer: close(); break;
+            case Framer::Found::error: close(framer_.error()); break;
+        }
+    }
+    taking_ = false;
+    return taken;
+}
+
+void Stream::hold() {
+    if (held_++ == 0 && transport_) transport_->want_input(false);
+}
+
+void Stream::go_on() {
+    if (--held_ > 0) return;
+    if (transport_) transport_->want_input(true);
+    if (!taking_ && !pending_.empty()) receive({});
+}
+
+// RFC 6120 §4.7
+void Stream::on_header(std::string_view bytes) {
+    auto header = worker_->parser->parse_header(bytes);
+    if (!header) return close(header.error());
+    domain_ = worker_->config->domains.front();
+    if (!header->to.empty()) {
+        const auto to = xmpp::normalise_domainpart(header->to);
+        if (!to || !worker_->config->is_local(*to)) return close(StreamError{StreamCondition::host_unknown});  // §4.9.3.6
+        domain_ = *to;
+    }
+    // §4.7.5: no version means 0.9, which knows no features.
+    if (header->version.empty() || header->version.starts_with("0")) return close(StreamError{StreamCondition::unsupported_version});
+    if (!header->extra_prefixes.empty()) header_ = std::make_unique<xmpp::StreamHeader>(std::move(*header));
+    else header_.reset();
+    header_sent_ = false;
+    send_header();
+    send_features();
+}
+
+void Stream::on_element(std::string_view bytes) {
+    const xmpp::JidView stamp = session_ ? session_->jid().view() : xmpp::JidView{};
+    auto element = worker_->parser->parse(bytes, header_.get(), stamp);
+    if (!element) return close(element.error());
+    if (element->element().ns() == ns::server) return close(StreamError{StreamCondition::invalid_namespace});
+    switch (phase_) {
+        case Phase::secure:
+        case Phase::authenticate: return before_login(*element);
+        case Phase::bind: return before_bind(*element);
+        case Phase::session: return in_session(*element);
+        case Phase::closing: return;
+    }
+}
+
+void Stream::before_login(const Stanza& element) {
+    if (element.element().is("starttls", ns::tls)) return on_starttls();
+    if (element.element().ns() == ns::sasl) return on_sasl(element);
+    if (element.kind() == xmpp::Kind::iq && may_register()) return worker_->spawn("registration", ask_before_login(element));
+    // RFC 6120 §4.9.3.12
+    if (element.kind() != xmpp::Kind::other) return close(StreamError{StreamCondition::not_authorized});
+    close(StreamError{StreamCondition::unsupported_stanza_type});
+}
+
+void Stream::before_bind(const Stanza& element) {
+    if (element.kind() == xmpp::Kind::iq && element.type() == "set" && element.child("bind", ns::bind))
+        return worker_->spawn("resource binding", bind(element));
+    // RFC 6120 §7.1: nothing else before a resource is bound.
+    if (element.kind() != xmpp::Kind::other) return close(StreamError{StreamCondition::not_authorized});
+    close(StreamError{StreamCondition::unsupported_stanza_type});
+}
+
+void Stream::in_session(const Stanza& element) {
+    if (element.kind() == xmpp::Kind::other) {
+        const auto& nonzas = worker_->host.nonzas.entries;
+        const auto found = nonzas.find({element.element().ns(), element.element().name()});
+        if (found == nonzas.end()) return close(StreamError{StreamCondition::unsupported_stanza_type});
+        return found->second.call(found->second.module, *this, element);
+    }
+    // RFC 6120 §8.1.2.1: a client speaks for itself alone.
+    if (element.has_bad_from()) return close(StreamError{StreamCondition::invalid_from});
+    const std::shared_ptr<Session> session = session_;
+    try {
+        worker_->router.from_client(*session, element);
+    } catch (const std::exception& bug) {
+        log::error("a module failed", {{"jid", session->jid().text()}, {"stanza", element.id()}, {"why", bug.what()}});
+        worker_->router.bounce(element, element.to(), xmpp::Condition::internal_server_error);
+    }
+    worker_->host.received.tell(*session, element);
+}
+
+// ---- STARTTLS: RFC 6120 §5 ---------------------------------------------------------------------------------------------
+
+void Stream::on_starttls() {
+    if (phase_ != Phase::secure || !transport_->can_start_tls()) {
+        send_xml("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");  // §5.4.2.2
+        return close();
+    }
+    send_xml("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    // §5.4.3.3: what stood behind <starttls/> was not protected and is thrown away.
+    hold();
+    pending_.clear();
+    transport_->start_tls();
+}
+
+void Stream::on_secured() {
+    phase_ = Phase::authenticate;
+    if (held_ == 0) return;  // direct TLS
+    held_ = 0;
+    pending_.clear();
+    framer_.expect_header();
+    transport_->want_input(true);
+}
+
+// ---- output ------------------------------------------------------------------------------------------------------------
+
+void Stream::send(xmpp::Wire bytes) {
+    if (phase_ != Phase::closing && transport_) transport_->send(std::move(bytes));
+}
+
+void Stream::send_xml(std::string_view xml) { send(xmpp::Wire{xml}); }
+
+void Stream::send_header() {
+    if (std::exchange(header_sent_, true)) return;
+    id_ = auth::random_token(12);
+    std::string header = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+                         "xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='" + id_ + "' from='";
+    xmpp::append_escaped_attribute(header, domain_.empty() ? worker_->config->domains.front() : domain_);
+    header += "'>";
+    send_xml(header);
+}
+
+// RFC 6120 §4.3.2, in the order that XEP-0170 recommends.
+void Stream::send_features() {
+    xmpp::XmlWriter w{ns::client};
+    w.open("stream:features");
+    const bool tls_first = phase_ == Phase::secure && worker_->config->c2s.require_tls;
+    if (phase_ == Phase::secure && transport_->can_start_tls()) {
+        w.open("starttls", ns::tls);
+        if (tls_first) w.leaf("required");
+        w.close();
+    }
+    if (phase_ == Phase::bind) {
+        w.open("bind", ns::bind).leaf("required").close();
+        w.open("session", ns::session).leaf("optional").close();  // RFC 3921 clients ask for it
+    } else if (!tls_first) {
+        write_mechanisms(w);
+    }
+    if (!tls_first) worker_->host.features.tell(*this, w);
+    send_xml(w.take());
+}
+
+void Stream::close(StreamError error) {
+    if (phase_ == Phase::closing) return;
+    log::debug("stream error", {{"stream", id_}, {"condition", to_string(error.condition)}, {"text", error.text}});
+    const auto self = shared_from_this();
+    send_header();  // RFC 6120 §4.9.1.2: an error during negotiation comes after the header
+    send_xml(error.xml());
+    close();
+}
+
+void Stream::close() {
+    if (phase_ == Phase::closing) return;
+    const auto self = shared_from_this();
+    send_header();
+    send_xml("</stream:stream>");
+    phase_ = Phase::closing;
+    pending_.clear();
+    end_session();
+    if (transport_) transport_->close();
+}
+
+void Stream::on_flushed() {
+    if (!session_) return;
+    const std::shared_ptr<Session> session = session_;
+    session->on_flushed();
+    session->on_drained();
+}
+
+void Stream::on_flushed_some() {
+    if (const std::shared_ptr<Session> session = session_) session->on_drained();
+}
+
+void Stream::on_disconnected(std::string_view why) {
+    const auto self = shared_from_this();
+    if (phase_ != Phase::closing) log::debug("connection lost", {{"stream", id_}, {"why", why}});
+    phase_ = Phase::closing;
+    transport_ = nullptr;
+    end_session();
+}
+
+void Stream::end_session() {
+    const std::shared_ptr<Session> session = std::move(session_);
+    session_ = nullptr;
+    if (!session) return;
+    const std::shared_ptr<Account> account = session->shared_account();
+    session->attach(nullptr);
+    session->on_drained();  // whoever waits for the socket sees that there is none
+    if (worker_->host.lost.claim(*session)) return;
+    worker_->presence.session_lost(*session);
+    worker_->host.ended.tell(*session);
+    account->remove(*session);
+    log::info("session ended", {{"jid", session->jid().text()}, {"stream", id_}});
+}
+
+// ---- in-band registration: RFC 6120 has no say in it, XEP-0077 does (a module) ---------------------------------------------
+
+bool Stream::may_register() const {
+    return account_.empty() && transport_ && (transport_->is_encrypted() || !worker_->config->c2s.require_tls);
+}
+
+storage::Task<void> Stream::ask_before_login(Stanza request) {
+    const auto self = shared_from_this();
+    const xmpp::Element payload = request.element().first_child();
+    const auto& table = worker_->host.iq_before_login.entries;
+    const auto found = table.find({payload.ns(), payload.name()});
+    // A resource may not be bound, nor anything else be asked for, before authentication.
+    if (found == table.end() || (request.type() != "get" && request.type() != "set")) {
+        close(StreamError{StreamCondition::not_authorized});
+        co_return;
+    }
+    hold();
+    IqBeforeLogin iq{*worker_, weak_from_this(), request, payload, transport_->peer_address(), domain_, transport_->is_encrypted()};
+    auto task = found->second.start(found->second.module, std::move(iq));
+    const IqReply answer = co_await task;
+    reply(request, answer);
+    go_on();
+}
+
+// To a client that has no address yet.
+void Stream::reply(const Stanza& request, const IqReply& answer) {
+    xmpp::XmlWriter w;
+    w.open("iq").attr("type", answer.error() ? "error" : "result").attr("id", request.id());
+    w.raw(answer.error() ? answer.error()->xml() : answer.payload());
+    send_xml(w.take());
+}
+
+}  // namespace server

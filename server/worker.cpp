@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// The session table of one worker: which accounts are loaded, and how they come and go.
+#include "server/worker.h"
+
+#include "server/config.h"
+#include "server/connection.h"
+#include "server/log.h"
+#include "server/server.h"
+
+namespace server {
+
+constexpr std::size_t idle_accounts_kept = 20000;  // without a session, per worker: roster and block list at hand
+constexpr std::size_t read_buffer_bytes = 64 * 1024;
+
+Worker::Worker(Server& owner, unsigned number, const net::Clock& clock)
+    : server{owner},
+      index{number},
+      loop{"worker " + std::to_string(number), clock},
+      host{*this},
+      router{*this},
+      presence{host},
+      subscriptions{host},
+      roster_iq{host},
+      read_buffer(read_buffer_bytes) {
+    configure(owner.config());
+    modules_ = make_modules(host);
+}
+
+Worker::~Worker() = default;
+
+void Worker::configure(std::shared_ptr<const Config> fresh) {
+    config = std::move(fresh);
+    limits = login_limits = config->limits.stanza;
+    login_limits.stanza_bytes = config->limits.stanza_bytes_before_login;
+    parser = std::make_unique<xmpp::Parser>(limits);
+}
+
+storage::Storage& Worker::storage() const { return server.storage(); }
+
+void Worker::spawn(std::string_view what, storage::Task<void> task) {
+    storage::detach(std::move(task), [what](const std::exception_ptr& failure) {
+        if (!failure) return;
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& bug) {
+            log::error("a task failed", {{"task", what}, {"why", bug.what()}});
+        }
+    });
+}
+
+// ---- accounts ----------------------------------------------------------------------------------------------------------
+
+Account* Worker::find(std::string_view bare) const {
+    const auto found = accounts_.find(bare);
+    return found == accounts_.end() ? nullptr : found->second.account.get();
+}
+
+void Worker::with_account(xmpp::JidView bare, Found found) {
+    auto entry = accounts_.find(bare.text());
+    if (entry == accounts_.end()) entry = accounts_.try_emplace(std::string{bare.text()}).first;
+    if (entry->second.account) return found(entry->second.account.get(), false);
+    entry->second.waiting.push_back(std::move(found));
+    if (!std::exchange(entry->second.loading, true)) spawn("loading an account", fetch(xmpp::Jid{bare}));
+}
+
+storage::Task<void> Worker::fetch(xmpp::Jid bare) {
+    auto record = co_await storage().accounts().find(bare);
+    if (!record) {
+        log::warn("account not loaded", {{"jid", bare.text()}, {"why", record.error().text}});
+        settle(bare.text(), nullptr, true);
+        co_return;
+    }
+    if (!*record) {
+        settle(bare.text(), nullptr, false);
+        co_return;
+    }
+    auto account = std::make_shared<Account>(*this, std::move(**record));
+    auto items = co_await storage().rosters().load(account->id());
+    auto last = co_await storage().messages().last_id(account->id());
+    bool complete = items.ok() && last.ok();
+    if (complete) {
+        account->roster.open(std::move(*items));
+        account->log.open(*last, account->record().devices);
+        for (const auto& hook : host.loading.entries()) {
+            auto task = hook.call(hook.module, *account);
+            const auto loaded = co_await task;
+            complete = complete && loaded.ok();
+        }
+    }
+    if (!complete) log::warn("account not loaded", {{"jid", bare.text()}, {"why", "its roster, log or lists could not be read"}});
+    settle(bare.text(), complete ? std::move(account) : nullptr, !complete);
+}
+
+// Those who waited are called in the order in which they came; one of them may already ask for the account again.
+void Worker::settle(const std::string& bare, std::shared_ptr<Account> account, bool failed) {
+    const auto entry = accounts_.find(bare);
+    if (entry == accounts_.end()) return;
+    std::vector<Found> waiting = std::move(entry->second.waiting);
+    if (account) {
+        entry->second.account = account;
+        entry->second.loading = false;
+    } else {
+        accounts_.erase(entry);
+    }
+    for (const Found& found : waiting) found(account.get(), failed);
+    if (account && account->is_idle()) became_idle(*account);
+}
+
+namespace {
+
+struct LoadedAccount {
+    Worker& worker;
+    xmpp::Jid bare;
+    std::shared_ptr<Account> account = nullptr;
+    bool await_ready() const { return false; }
+    bool await_suspend(std::coroutine_handle<> waiter) {
+        bool at_once = true, answered = false;
+        worker.with_account(bare, [this, waiter, &at_once, &answered, finished = std::make_shared<bool>(false)](Account* found, bool) {
+            if (found) account = found->shared_from_this();
+            if (*finished) return;
+            *finished = true;
+            if (at_once) answered = true; else waiter.resume();
+        });
+        at_once = false;
+        return !answered;
+    }
+    std::shared_ptr<Account> await_resume() { return std::move(account); }
+};
+
+}  // namespace
+
+storage::Task<std::shared_ptr<Account>> Worker::load(xmpp::Jid bare) {
+    LoadedAccount loaded{*this, std::move(bare)};
+    auto account = co_await loaded;
+    co_return account;
+}
+
+void Worker::unload(std::string_view bare) {
+    const auto entry = accounts_.find(bare);
+    if (entry == accounts_.end() || !entry->second.account) return;
+    const std::shared_ptr<Account> account = entry->second.account;
+    const auto sessions = account->sessions();
+    for (const auto& session : sessions)
+        session->end({xmpp::StreamCondition::not_authorized, "The keys of this account have changed."});
+    host.unloading.tell(*account);
+    accounts_.erase(entry);
+}
+
+std::size_t Worker::session_count() const {
+    std::size_t count = 0;
+    for_each_account([&](const Account& account) { count += account.sessions().size(); });
+    return count;
+}
+
+void Worker::became_idle(Account& account) {
+    if (!account.is_idle()) return;
+    idle_.push_back(account.jid().text());
+    if (idle_.size() > idle_accounts_kept) loop.post([this] { drop_idle(); });
+}
+
+void Worker::drop_idle() {
+    while (idle_.size() > idle_accounts_kept) {
+        const auto entry = accounts_.find(idle_.front());
+        idle_.pop_front();
+        if (entry == accounts_.end() || !entry->second.account || !entry->second.account->is_idle()) continue;
+        host.unloading.tell(*entry->second.account);
+        accounts_.erase(entry);
+    }
+}
+
+// ---- connections -------------------------------------------------------------------------------------------------------
+
+void Worker::adopt(std::unique_ptr<Connection> connection) {
+    Connection* const key = connection.get();
+    connections_.emplace(key, std::move(connection));
+}
+
+std::unique_ptr<Connection> Worker::release(Connection& connection) {
+    auto node = connections_.extract(&connection);
+    return node ? std::move(node.mapped()) : nullptr;
+}
+
+void Worker::destroy(Connection& connection) {
+    // The job's closure owns it until the mailbox drops the job.
+    if (auto owned = release(connection)) loop.post([gone = std::move(owned)] {});
+}
+
+void Worker::close_all(const xmpp::StreamError& error) {
+    std::vector<Connection*> open;
+    for (const auto& [connection, owned] : connections_) open.push_back(connection);
+    for (Connection* const connection : open) connection->stream().close(error);
+}
+
+}  // namespace server
