@@ -38,6 +38,8 @@ struct DiscoTable {
         std::vector<std::string> features;
         std::vector<Item> items;
         std::vector<xmpp::DataForm> forms;      // XEP-0128
+        Chain<void, std::vector<xmpp::DataForm>&> live_forms;   // those that follow the configuration
+        Chain<bool, std::string_view> aliases;  // whether a node stands for the whole (its caps node, XEP-0115 §6.2)
     };
     Of server, account;
     void feature(std::string_view ns) { server.features.emplace_back(ns); }
@@ -82,6 +84,7 @@ public:
     Chain<void, Session&, bool /*initial*/> available;      // it sent available presence, and that has been broadcast
     Chain<void, Session&> unavailable;                      // it was available and is no more
     Chain<bool, Session&> lost;                             // its stream is gone; true: a module keeps it for resumption
+    Chain<void, Session&> silent;                           // nothing came for limits.idle: ask for a sign of life
     Chain<void, Session&> ended;                            // it is about to be forgotten
 
     // An account's life on this worker.

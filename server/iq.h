@@ -10,6 +10,7 @@
 #include <utility>
 #include <variant>
 
+#include "storage/storage.h"
 #include "storage/task.h"
 #include "xmpp/error.h"
 #include "xmpp/stanza.h"
@@ -27,12 +28,19 @@ public:
     IqReply(std::string payload) : value_{std::move(payload)} {}
     IqReply(xmpp::StanzaError error) : value_{std::move(error)} {}
     IqReply(xmpp::Condition condition) : value_{xmpp::StanzaError{condition}} {}
+    IqReply(const storage::StorageError& error) : value_{xmpp::StanzaError{xmpp::ErrorType::wait, condition_of(error.kind)}} {}
     static IqReply result() { return IqReply{std::string{}}; }
 
     const xmpp::StanzaError* error() const { return std::get_if<xmpp::StanzaError>(&value_); }
     const std::string& payload() const { return std::get<std::string>(value_); }
 
 private:
+    // What the world does is the server's trouble, not the client's: try again later.
+    static xmpp::Condition condition_of(storage::StorageError::Kind kind) {
+        using Kind = storage::StorageError::Kind;
+        return kind == Kind::unavailable || kind == Kind::full ? xmpp::Condition::resource_constraint
+                                                               : xmpp::Condition::internal_server_error;
+    }
     std::variant<std::string, xmpp::StanzaError> value_;
 };
 
@@ -71,15 +79,23 @@ public:
         IqReply (*call)(void*, Iq&) = nullptr;                           // answers at once …
         storage::Task<IqReply> (*start)(void*, Iq) = nullptr;            // … or after waiting for something
         std::string_view name;
+        // What somebody without access is answered. The same when there is no such account: nobody learns who exists.
+        xmpp::Condition to_strangers = xmpp::Condition::service_unavailable;
     };
     using Key = std::pair<std::string_view, std::string_view>;           // namespace, element name
 
     // iq.get<&Ping::answer>(Asked::server, ns::ping, "ping", this)
     // Method: IqReply (M::*)(Iq&)  or  Task<IqReply> (M::*)(Iq)
     template <auto Method, class M>
-    void get(Asked asked, std::string_view ns, std::string_view name, M* module) { table(asked, false)[{ns, name}] = entry<Method>(module); }
+    void get(Asked asked, std::string_view ns, std::string_view name, M* module,
+             xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
+        table(asked, false)[{ns, name}] = entry<Method>(module, to_strangers);
+    }
     template <auto Method, class M>
-    void set(Asked asked, std::string_view ns, std::string_view name, M* module) { table(asked, true)[{ns, name}] = entry<Method>(module); }
+    void set(Asked asked, std::string_view ns, std::string_view name, M* module,
+             xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
+        table(asked, true)[{ns, name}] = entry<Method>(module, to_strangers);
+    }
 
     const Entry* find(Asked asked, bool is_set, std::string_view ns, std::string_view name) const {
         const auto& entries = tables_[static_cast<int>(asked)][is_set];
@@ -92,8 +108,9 @@ public:
 private:
     std::map<Key, Entry>& table(Asked asked, bool is_set) { return tables_[static_cast<int>(asked)][is_set]; }
     template <auto Method, class M>
-    static Entry entry(M* module) {
+    static Entry entry(M* module, xmpp::Condition to_strangers) {
         Entry made;
+        made.to_strangers = to_strangers;
         made.module = module;
         if constexpr (std::is_invocable_r_v<storage::Task<IqReply>, decltype(Method), M*, Iq>)
             made.start = [](void* self, Iq iq) { return (static_cast<M*>(self)->*Method)(std::move(iq)); };

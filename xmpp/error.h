@@ -31,8 +31,9 @@ struct StanzaError {
     Condition condition;
     std::string text;     // for humans, optional
     std::string payload;  // application-specific condition, as XML, optional
+    std::string beside;   // XML to stand before <error/> in the same stanza (a form, XEP-0077 §3.2), optional
 
-    // <error type=…><condition xmlns=…/>[<text/>][payload]</error>; `by` (RFC 6120 §8.3.1) when not empty.
+    // [beside]<error type=…><condition xmlns=…/>[<text/>][payload]</error>; `by` (RFC 6120 §8.3.1) when not empty.
     std::string xml(std::string_view by = {}) const;
 };
 

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT
+// XEP-0077 2.4: In-Band Registration. Two doors before login: a phone number, proved by a PIN, buys a device key
+// (auth::Registration; registration.phone), and user name with password (registration.open). The phone's way takes two
+// forms: the number is answered with <not-acceptable/> and the form for the PIN, the PIN with a result that shows user
+// name and key. After login: the state, a new password, and the end of the account.
+// A new password is a new device: every session ends, the one that asked with <reset/>, and logs in again.
+// Leaves out redirection (§5), <key/> as §7 has it, and registration with other entities than the server.
+#include <map>
+
+#include "auth/passwords.h"
+#include "auth/rate_limit.h"
+#include "server/account.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "server/stream.h"
+#include "server/worker.h"
+
+namespace server {
+
+namespace {
+
+using storage::Task;
+using xmpp::Condition;
+using xmpp::DataForm;
+using xmpp::ErrorType;
+using xmpp::StanzaError;
+
+constexpr std::string_view ns = "jabber:iq:register";
+constexpr std::string_view ns_feature = "http://jabber.org/features/iq-register";
+constexpr std::string_view ns_change_password = "jabber:iq:register:changepassword";  // §13.4.3, a FORM_TYPE
+constexpr std::chrono::minutes a_minute{1};
+
+// What a client filled in: the form, or where there is none the elements of the same names (§6).
+struct Submitted {
+    bool is_cancelled = false;
+    bool is_misplaced = false;   // a form of another kind
+    std::string username, password, phone, pin, id, device;
+};
+
+Submitted read(const xmpp::Element& query) {
+    Submitted submitted;
+    if (const xmpp::Element x = query.child("x", xmpp::ns::data_form)) {
+        const DataForm form = DataForm::parse(x);
+        submitted.is_cancelled = form.type == "cancel";
+        const std::string_view form_type = form.form_type();
+        submitted.is_misplaced = !form_type.empty() && form_type != ns && form_type != ns_change_password;
+        submitted.username = form.value("username");
+        submitted.password = form.value("password");
+        submitted.phone = form.value("phone");
+        submitted.pin = form.value("pin");
+        submitted.id = form.value("id");
+        submitted.device = form.value("device");
+        return submitted;
+    }
+    submitted.username = query.child("username", ns).text();
+    submitted.password = query.child("password", ns).text();
+    submitted.phone = query.child("phone", ns).text();
+    submitted.pin = query.child("key", ns).text();  // the schema knows no better name
+    return submitted;
+}
+
+xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_view type, std::string_view label, std::string value = {}) {
+    xmpp::FormField field;
+    field.var = var;
+    field.type = type;
+    field.label = label;
+    if (!value.empty()) field.values.push_back(std::move(value));
+    form.fields.push_back(std::move(field));
+    return form.fields.back();
+}
+
+StanzaError try_later() { return {ErrorType::wait, Condition::resource_constraint, "Try again later."}; }
+
+class Registration final : public Module {
+public:
+    explicit Registration(Host& host)
+        : worker_{host.worker}, accounts_a_minute_{host.worker.config->registration.per_minute, a_minute} {
+        host.disco.feature(ns);
+        host.at<&Registration::offer>(host.features, this);
+        host.iq_before_login.add<&Registration::before_login>(ns, "query", this);
+        host.iq.get<&Registration::show>(Asked::server, ns, "query", this);
+        host.iq.set<&Registration::change>(Asked::server, ns, "query", this);
+        host.iq.get<&Registration::show>(Asked::account, ns, "query", this, Condition::forbidden);
+        host.iq.set<&Registration::change>(Asked::account, ns, "query", this, Condition::forbidden);
+    }
+
+private:
+    const Config::Registration& rules() const { return worker_.config->registration; }
+
+    // XEP-0077 §8
+    void offer(Stream& stream, xmpp::XmlWriter& w) {
+        if (stream.may_register() && (rules().phone || rules().open)) w.leaf_ns("register", ns_feature);
+    }
+
+    // ---- before login: §3.1 ----
+
+    Task<IqReply> before_login(IqBeforeLogin iq) {
+        if (!rules().phone && !rules().open) co_return IqReply{Condition::service_unavailable};
+        if (iq.stanza.type() == "get") co_return IqReply{first_step()};
+        if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};  // §3.2: nobody is logged in
+        Submitted submitted = read(iq.payload);
+        if (submitted.is_cancelled) {
+            pending_.erase(iq.stream);
+            co_return IqReply::result();
+        }
+        if (submitted.is_misplaced) co_return IqReply{Condition::bad_request};
+        if (rules().phone && !submitted.pin.empty()) {
+            auto confirming = confirm(std::move(iq), std::move(submitted));
+            auto reply = co_await confirming;
+            co_return std::move(reply);
+        }
+        if (rules().phone && !submitted.phone.empty()) {
+            auto starting = start(std::move(iq), std::move(submitted.phone));
+            auto reply = co_await starting;
+            co_return std::move(reply);
+        }
+        if (rules().open && !submitted.username.empty() && !submitted.password.empty()) {
+            auto making = make_account(std::move(iq), std::move(submitted));
+            auto reply = co_await making;
+            co_return std::move(reply);
+        }
+        // §3.1: what is required was not given.
+        const auto waiting = pending_.find(iq.stream);
+        if (waiting != pending_.end()) co_return IqReply{ask_again("The code is missing.", second_step(waiting->second))};
+        co_return IqReply{ask_again("Something that is required is missing.", first_step())};
+    }
+
+    // The number: a PIN goes out, and the second form comes back.
+    Task<IqReply> start(IqBeforeLogin iq, std::string phone) {
+        auto starting = worker_.server.registration().start(phone, iq.client_address);
+        const auto started = co_await starting;
+        if (!started) co_return IqReply{refused(started.error())};
+        std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
+        pending_[iq.stream] = started->id;
+        co_return IqReply{ask_again("A code was sent to this number. Enter it to go on.", second_step(started->id))};
+    }
+
+    // The PIN: the key comes back, shown once.
+    Task<IqReply> confirm(IqBeforeLogin iq, Submitted submitted) {
+        if (submitted.id.empty())
+            if (const auto waiting = pending_.find(iq.stream); waiting != pending_.end()) submitted.id = waiting->second;
+        auto confirming = worker_.server.registration().confirm(submitted.id, submitted.pin, submitted.device, iq.client_address);
+        const auto issued = co_await confirming;
+        if (!issued) {
+            if (issued.error().kind == auth::RegistrationError::Kind::wrong_pin)
+                co_return IqReply{wrong_pin(issued.error().tries_left, submitted.id)};
+            co_return IqReply{refused(issued.error())};
+        }
+        pending_.erase(iq.stream);
+        log::info("registered", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
+        co_return IqReply{key_shown(*issued)};
+    }
+
+    // User name and password.
+    Task<IqReply> make_account(IqBeforeLogin iq, Submitted submitted) {
+        const auto jid = xmpp::Jid::from_parts(submitted.username, iq.domain);
+        const bool is_like_a_number = submitted.username.find_first_not_of("0123456789") == std::string::npos;
+        // A number's account belongs to whoever has the number.
+        if (!jid || jid->localpart().empty() || (rules().phone && is_like_a_number))
+            co_return IqReply{ask_again("This user name is not allowed.", first_step())};
+        // Nobody makes himself an admin.
+        if (worker_.config->is_admin(*jid)) co_return IqReply{Condition::conflict};
+        if (const auto wait = accounts_a_minute_.take("", worker_.now()); wait.count() > 0) co_return IqReply{too_many(wait)};
+        auto making = auth::make_password_account(worker_.storage(), worker_.server.hashes(), *jid, std::move(submitted.password),
+                                                  worker_.config->auth.iterations);
+        const auto made = co_await making;
+        if (!made) co_return IqReply{refused(made.error(), *jid)};
+        log::info("registered", {{"jid", jid->text()}, {"address", iq.client_address}});
+        co_return IqReply::result();
+    }
+
+    // ---- the forms: §4 ----
+
+    std::string first_step() const {
+        DataForm form;
+        form.title = "Registration";
+        std::string how;
+        if (rules().phone) {
+            how = "Enter your phone number in international form (+49…) to be sent a code.";
+            add_field(form, "phone", "text-single", "Phone number").required = !rules().open;
+        }
+        if (rules().open) {
+            how += rules().phone ? " Or choose a user name and a password." : "Choose a user name and a password.";
+            add_field(form, "username", "text-single", "User name").required = !rules().phone;
+            add_field(form, "password", "text-private", "Password").required = !rules().phone;
+        }
+        form.instructions.push_back(how);
+        form.hidden_form_type(ns);
+        xmpp::XmlWriter w;
+        w.open("query", ns).leaf("instructions", how);
+        // §6: the same fields for clients without forms
+        if (rules().open) w.leaf("username").leaf("password");
+        if (rules().phone) w.leaf("phone");
+        form.write(w);
+        return w.take();
+    }
+
+    static std::string second_step(const std::string& id) {
+        const std::string_view how = "Enter the code that was sent to your phone.";
+        DataForm form;
+        form.title = "Registration";
+        form.instructions.emplace_back(how);
+        add_field(form, "id", "hidden", "", id);
+        add_field(form, "pin", "text-single", "Code").required = true;
+        add_field(form, "device", "text-single", "Name of this device");
+        form.hidden_form_type(ns);
+        xmpp::XmlWriter w;
+        w.open("query", ns).leaf("instructions", how).leaf("key");
+        form.write(w);
+        return w.take();
+    }
+
+    static std::string key_shown(const auth::Registration::Issued& issued) {
+        const std::string_view how = "This is your password. It is shown this once: keep it.";
+        const std::string username{issued.jid.localpart()};
+        DataForm form;
+        form.type = "result";
+        form.title = "Registered";
+        form.instructions.emplace_back(how);
+        add_field(form, "username", "text-single", "User name", username);
+        add_field(form, "password", "text-single", "Password", issued.key);
+        add_field(form, "jid", "jid-single", "Address", issued.jid.text());
+        add_field(form, "device", "text-single", "Device", issued.device_id);
+        form.hidden_form_type(ns);
+        xmpp::XmlWriter w;
+        w.open("query", ns).leaf("registered").leaf("instructions", how).leaf("username", username).leaf("password", issued.key);
+        form.write(w);
+        return w.take();
+    }
+
+    // ---- refusals ----
+
+    // §3.1, §3.2: the form to fill in stands beside the error.
+    static StanzaError ask_again(std::string text, std::string query) {
+        StanzaError error{Condition::not_acceptable, std::move(text)};
+        error.beside = std::move(query);
+        return error;
+    }
+
+    StanzaError wrong_pin(std::uint32_t tries_left, const std::string& id) const {
+        if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step());
+        return ask_again("The code is wrong. Tries left: " + std::to_string(tries_left) + ".", second_step(id));
+    }
+
+    static StanzaError too_many(std::chrono::seconds wait) {
+        return {ErrorType::wait, Condition::resource_constraint, "Try again in " + std::to_string(wait.count()) + " seconds."};
+    }
+
+    StanzaError refused(const auth::RegistrationError& error) const {
+        using Kind = auth::RegistrationError::Kind;
+        switch (error.kind) {
+            case Kind::not_a_number: return ask_again("This is no phone number in international form.", first_step());
+            case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step());
+            case Kind::too_many: return too_many(error.retry_after);
+            case Kind::disabled: return {Condition::not_allowed, "This number cannot be registered here."};
+            case Kind::wrong_pin:
+            case Kind::unavailable: break;
+        }
+        return try_later();
+    }
+
+    StanzaError refused(const auth::PasswordError& error, const xmpp::Jid& jid) const {
+        using Kind = auth::PasswordError::Kind;
+        switch (error.kind) {
+            case Kind::not_allowed: return {Condition::not_acceptable, "This user name or password is not allowed."};
+            case Kind::conflict: return Condition::conflict;
+            case Kind::not_found: return Condition::registration_required;
+            case Kind::unavailable: log::warn("registration not stored", {{"jid", jid.text()}, {"why", error.text}}); break;
+            case Kind::busy: break;
+        }
+        return try_later();
+    }
+
+    // ---- after login ----
+
+    // An account speaks for itself, with its own address or the server's as 'to' (examples of §3.2 and §3.3).
+    static bool is_own(const Iq& iq) { return iq.account && iq.session && iq.account->jid() == iq.from.bare(); }
+
+    IqReply show(Iq& iq) {
+        if (!is_own(iq)) return Condition::forbidden;
+        const bool has_password = iq.account->record().phone.empty();
+        xmpp::XmlWriter w;
+        w.open("query", ns).leaf("registered");
+        w.leaf("instructions", has_password ? "You are registered. Your password can be changed."
+                                            : "You are registered by your phone number.");
+        w.leaf("username", iq.account->jid().localpart());
+        if (has_password) w.leaf("password");
+        return w.take();
+    }
+
+    Task<IqReply> change(Iq iq) {
+        if (!is_own(iq)) co_return IqReply{Condition::forbidden};
+        if (iq.payload.child("remove", ns)) {
+            if (iq.payload.child_count() != 1) co_return IqReply{Condition::bad_request};
+            auto removing = remove(std::move(iq));
+            auto reply = co_await removing;
+            co_return std::move(reply);
+        }
+        auto changing = change_password(std::move(iq));
+        auto reply = co_await changing;
+        co_return std::move(reply);
+    }
+
+    // §3.3
+    Task<IqReply> change_password(Iq iq) {
+        Submitted submitted = read(iq.payload);
+        const xmpp::Jid& jid = iq.account->jid();
+        if (submitted.is_cancelled) co_return IqReply::result();
+        if (submitted.is_misplaced || submitted.password.empty()) co_return IqReply{Condition::bad_request};
+        const auto username = xmpp::normalise_localpart(submitted.username);
+        const bool is_named = username ? *username == jid.localpart() : xmpp::Jid::parse(submitted.username) == jid;
+        if (!submitted.username.empty() && !is_named) co_return IqReply{Condition::bad_request};
+        if (!iq.account->record().phone.empty())
+            co_return IqReply{StanzaError{Condition::not_allowed, "The key of this account is changed by registering its number again."}};
+        auto changing = auth::change_password(worker_.storage(), worker_.server.hashes(), iq.account->id(),
+                                              std::move(submitted.password), worker_.config->auth.iterations);
+        const auto changed = co_await changing;
+        if (!changed) co_return IqReply{refused(changed.error(), jid)};
+        log::info("password changed", {{"jid", jid.text()}});
+        // The reply goes out first. RFC 6120 §4.9.3.16: <reset/> asks the client to log in again.
+        worker_.loop.post([session = std::weak_ptr{iq.session}, &server = worker_.server, jid] {
+            if (const auto still_there = session.lock()) still_there->end({xmpp::StreamCondition::reset, "Log in with the new password."});
+            server.keys_changed(jid);
+        });
+        co_return IqReply::result();
+    }
+
+    // §3.2
+    Task<IqReply> remove(Iq iq) {
+        auto removing = worker_.storage().accounts().remove(iq.account->id());
+        const auto removed = co_await removing;
+        if (!removed && removed.error().kind == storage::StorageError::Kind::not_found)
+            co_return IqReply{Condition::registration_required};
+        if (!removed) co_return IqReply{removed.error()};
+        log::info("registration cancelled", {{"jid", iq.account->jid().text()}});
+        cancel_subscriptions(*iq.account);
+        // The reply goes out first, then all its streams end with <not-authorized/>.
+        worker_.loop.post([&server = worker_.server, jid = iq.account->jid()] { server.keys_changed(jid); });
+        co_return IqReply::result();
+    }
+
+    void cancel_subscriptions(const Account& account) {
+        using storage::Subscription;
+        for (const auto& [contact, item] : account.roster.items()) {
+            if (item.subscription == Subscription::to || item.subscription == Subscription::both || item.ask)
+                send_presence(account, "unsubscribe", contact);
+            if (item.subscription == Subscription::from || item.subscription == Subscription::both || item.pending_in)
+                send_presence(account, "unsubscribed", contact);
+        }
+    }
+
+    void send_presence(const Account& account, std::string_view type, const xmpp::Jid& contact) {
+        xmpp::XmlWriter w;
+        w.open("presence").attr("type", type).attr("from", account.jid().text()).attr("to", contact.text());
+        worker_.router.send_xml(w.take(), contact);
+    }
+
+    Worker& worker_;
+    auth::RateLimit accounts_a_minute_;   // user name and password, on this worker
+    // Streams whose number waits for its PIN, for clients that do not send the form's hidden id.
+    std::map<std::weak_ptr<Stream>, std::string, std::owner_less<>> pending_;
+};
+
+}  // namespace
+
+MODULE_FACTORY(registration, Registration)
+
+}  // namespace server
