@@ -27,7 +27,8 @@ public:
     static xmpp::Result<std::shared_ptr<TlsContext>, TlsProblem> load(const std::vector<Domain>& domains);
     ~TlsContext();
 
-    // For the HTTP server, which brings its own stream type.
+    // For the HTTP server, which brings its own stream type. Still ours: SSL_CTX_up_ref before handing it on. Connections
+    // keep alive what they need of it.
     ssl_ctx_st* native() const;
     std::int64_t days_left() const;  // until the first certificate expires
 
@@ -38,8 +39,13 @@ private:
     friend class Tls;
 };
 
-// Makes a self-signed ECDSA P-256 certificate for the domain (10 years) unless the files exist. Key file mode 0600.
+// Makes a self-signed ECDSA P-256 certificate for the domain (10 years) unless the files exist. Key file mode 0600; a
+// key that is there without a certificate is used. In certificate.cpp.
 xmpp::Result<void, TlsProblem> ensure_self_signed(const std::string& domain, const std::string& certificate_file, const std::string& key_file);
+
+// A domain name as TLS and certificates spell it: labels beyond ASCII in Punycode (RFC 5891 §4.4, RFC 3492), the brackets
+// of an IPv6 literal gone. The domain must be in normal form. In certificate.cpp.
+std::string ascii_domain(std::string_view domain);
 
 // One connection's TLS. Not thread-safe, but may move from thread to thread between calls.
 class Tls {
@@ -57,7 +63,8 @@ public:
     // Writes `bytes`; `count` is what was taken. After want_write the same bytes must come again first.
     Progress write(std::string_view bytes, std::size_t& count);
     void shutdown();                      // sends close_notify, does not wait for the peer's
-    bool has_pending() const;             // decrypted bytes wait inside
+    // Bytes wait inside, of which the socket will not tell: read again before waiting for it. False after want_read.
+    bool has_pending() const;
 
     // Channel-binding data: RFC 9266 tls-exporter ("" below TLS 1.3 without extended master secret), RFC 5929 end point.
     std::string exporter() const;
@@ -68,7 +75,12 @@ public:
     std::string problem() const;          // why it failed, for the log
 
 private:
+    Progress progress_of(int result);
+
     ssl_st* ssl_;
+    std::unique_ptr<std::string> alpn_;   // until the handshake is done
+    std::unique_ptr<std::string> problem_;
+    bool drained_ = false;                // the last read said want_read
 };
 
 }  // namespace server::net
