@@ -3,10 +3,12 @@
 // Subscription states (appendix A) are changed by subscription.cpp, presence goes by them in presence.cpp.
 #pragma once
 
-#include <deque>
 #include <coroutine>
+#include <deque>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/storage.h"
@@ -16,41 +18,76 @@
 namespace server {
 
 class Account;
+class Session;
 
 class Roster {
 public:
+    struct ByText {
+        using is_transparent = void;
+        bool operator()(xmpp::JidView a, xmpp::JidView b) const { return a.text() < b.text(); }
+    };
+    using Items = std::map<xmpp::Jid, storage::RosterItem, ByText>;
+
     explicit Roster(Account& account) : account_{account} {}
 
     void open(std::vector<storage::RosterItem> items);     // at load
     const storage::RosterItem* find(xmpp::JidView bare) const;   // tombstones are not found
-    const std::map<xmpp::Jid, storage::RosterItem>& items() const { return items_; }   // tombstones included
+    const Items& items() const { return items_; }          // tombstones included
     std::uint64_t version() const { return version_; }
-    std::size_t size() const;                              // items that clients see
+    std::size_t size() const { return shown_; }            // items that clients see
+    std::size_t requests() const;                          // contacts that wait for an answer and are not in the roster
 
     bool sends_presence_to(xmpp::JidView bare) const;      // the contact is subscribed to us: from or both
     bool receives_presence_from(xmpp::JidView bare) const; // we are subscribed to the contact: to or both
 
-    // Stores the item, with a new version, then takes it over and pushes it to every interested resource (§2.1.6) when
-    // it is one that clients see. A removed item becomes a tombstone. Changes of one account wait for each other.
+    // Visits every item but tombstones. The visitor may send stanzas, even such that change this roster.
+    template <class F>
+    void for_each(F visit) {
+        ++visitors_;
+        for (auto& [jid, item] : items_)
+            if (!is_tombstone(item)) visit(std::as_const(item));
+        if (--visitors_ == 0) sweep();
+    }
+
+    // Stores the item, with a new version when clients see a difference, and takes it over. What leaves the roster
+    // becomes a tombstone; what nothing is left of is forgotten. True: push() it now. The caller holds the turn.
+    storage::Task<storage::Result<bool>> store(storage::RosterItem item);
+    // A roster push to every interested resource (§2.1.6).
+    void push(xmpp::JidView bare);
+    // Both.
     storage::Task<storage::Result<void>> change(storage::RosterItem item);
+
+    // §2.6.3: the changes behind `known`, a version that a client has. nullopt: it is no version that can be told from.
+    std::optional<std::vector<const storage::RosterItem*>> changes_since(std::string_view known) const;
+    void push_to(Session& session, const storage::RosterItem& item);
 
     // Serialises read-modify-write across co_await: hold the turn while deciding and changing.
     class Turn;
     struct TurnAwaiter;
     TurnAwaiter turn();
+    bool is_changing() const { return turn_taken_; }
 
 private:
     friend class Turn;
-    void push(const storage::RosterItem& item);
+    static bool is_tombstone(const storage::RosterItem& item);
+    void take_over(storage::RosterItem item);
+    void erase(Items::iterator at);
+    void sweep();
+    storage::Task<void> drop_old_tombstones();
 
     Account& account_;
-    std::map<xmpp::Jid, storage::RosterItem> items_;
+    Items items_;
     std::uint64_t version_ = 0;
+    std::uint64_t forgotten_ = 0;      // tombstones up to this version are gone
+    std::size_t shown_ = 0;
+    std::uint64_t pushes_ = 0;
+    std::uint32_t visitors_ = 0;
+    bool needs_sweep_ = false;
     bool turn_taken_ = false;
     std::deque<std::coroutine_handle<>> waiting_;
 };
 
-// Held by the coroutine that may change the roster; given on when destroyed.
+// Held by the coroutine that may change the roster; given on when destroyed. Keeps the account in memory.
 class Roster::Turn {
 public:
     explicit Turn(Roster* roster) : roster_{roster} {}
