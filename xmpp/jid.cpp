@@ -52,7 +52,10 @@ bool all_are(std::string_view text, std::uint8_t kinds) {
 bool fits(std::string_view part) { return !part.empty() && part.size() <= max_part; }
 
 bool is_normal_localpart(std::string_view text) { return fits(text) && all_are(text, normal_in_localpart); }
-bool is_normal_resourcepart(std::string_view text) { return fits(text) && all_are(text, normal_in_resource); }
+// RFC 7622 §3.5, table 2 row 18: no space in front.
+bool is_normal_resourcepart(std::string_view text) {
+    return fits(text) && all_are(text, normal_in_resource) && text.front() != ' ';
+}
 
 // NR-LDH labels (RFC 5890 §2.3.1), lower case. Dotted numbers are of this form, too, and stand for IPv4 addresses.
 bool is_normal_domain(std::string_view text) {
@@ -183,17 +186,17 @@ std::optional<std::string> normalise_domainpart(std::string_view text) {
     if (!fits(text)) return std::nullopt;
     if (is_normal_domain(text)) return std::string{text};
     if (text.front() == '[') return normalise_ip_literal(text);
+    if (std::string lower = lower_case(text); is_normal_domain(lower)) return lower;
     auto result = precis::domain_name(text);
     if (!result || !fits(*result)) return std::nullopt;
     return result;
 }
 
 std::optional<std::string> normalise_resourcepart(std::string_view text) {
-    if (!fits(text)) return std::nullopt;
-    if (all_are(text, normal_in_resource)) return std::string{text};
-    if (all_are(text, ascii)) return std::nullopt;
+    if (is_normal_resourcepart(text)) return std::string{text};
+    if (!fits(text) || all_are(text, ascii)) return std::nullopt;
     auto result = precis::opaque_string(text);
-    if (!result || !fits(*result)) return std::nullopt;
+    if (!result || !fits(*result) || result->front() == ' ') return std::nullopt;
     return result;
 }
 

@@ -17,6 +17,7 @@ namespace xmpp {
 
 namespace {
 
+constexpr std::string_view white_space = " \t\r\n";
 constexpr XML_Char separator = '\x01';  // no XML document can hold it, so no namespace name can forge a split
 constexpr std::size_t bytes_per_parser = 1024 * 1024;  // expat interns names for ever
 constexpr std::size_t bytes_that_bloat = 16 * 1024;    // and never gives a large buffer back
@@ -168,8 +169,11 @@ void Parser::State::on_end() {
 
 void Parser::State::on_text(const XML_Char* text, int size) {
     if (error) return;
-    if (builder.depth() == 0) return fail(StreamCondition::invalid_xml, "character data outside of elements");
-    builder.characters({text, static_cast<std::size_t>(size)}, position(), event_size());
+    const std::string_view run{text, static_cast<std::size_t>(size)};
+    if (builder.depth() > 0) return builder.characters(run, position(), event_size());
+    // White space would have been trimmed but before another element, which fails soon enough.
+    if (run.find_first_not_of(white_space) != std::string_view::npos)
+        fail(StreamCondition::invalid_xml, "character data outside of elements");
 }
 
 void Parser::State::start(Expat& expat, const StreamHeader* header) {
@@ -224,9 +228,10 @@ std::optional<StreamError> Parser::State::run(Expat& expat, std::string_view byt
     const XML_Status status = XML_Parse(parser, bytes.data(), static_cast<int>(bytes.size()), 0);
     if (error) return error;
     if (status != XML_STATUS_OK) {
-        const std::uint32_t at = position();
-        const std::string_view rest = at < bytes.size() ? bytes.substr(at) : std::string_view{};
-        if (rest.substr(0, 3) == "<!D") return StreamError{StreamCondition::restricted_xml, "no document types"};
+        // In content, where it is no markup at all, expat stops behind the "<!" of a document type.
+        const std::uint32_t at = std::max(position(), 2U) - 2;
+        if (at < bytes.size() && bytes.substr(at, 3) == "<!D")
+            return StreamError{StreamCondition::restricted_xml, "document types are not allowed"};
         return error_of(XML_GetErrorCode(parser));
     }
     // Whatever expat still holds back would become part of the next stanza, perhaps of another stream.
@@ -235,8 +240,6 @@ std::optional<StreamError> Parser::State::run(Expat& expat, std::string_view byt
 }
 
 namespace {
-
-constexpr std::string_view white_space = " \t\r\n";
 
 std::string_view trim(std::string_view text) {
     const std::size_t first = text.find_first_not_of(white_space);
@@ -276,6 +279,7 @@ struct HeaderRun {
     StreamHeader header;
     std::string default_ns;
     bool has_started = false, has_ended = false;
+    std::size_t end = 0;  // of the start tag
     std::optional<StreamError> error;
 
     void fail(StreamCondition condition, std::string text = {}) {
@@ -302,6 +306,7 @@ struct HeaderRun {
         if (error) return;
         if (has_started) return fail(StreamCondition::not_well_formed, "more than a stream header");
         has_started = true;
+        end = static_cast<std::size_t>(XML_GetCurrentByteIndex(parser) + XML_GetCurrentByteCount(parser));
         if (name.local != "stream") return fail(StreamCondition::bad_format);                   // RFC 6120 §4.9.3.1
         if (name.ns != ns::stream) return fail(StreamCondition::invalid_namespace);             // RFC 6120 §4.8.1
         if (name.prefix != "stream") return fail(StreamCondition::bad_namespace_prefix);        // RFC 6120 §4.8.5
@@ -375,7 +380,7 @@ Result<StreamHeader, StreamError> Parser::parse_header(std::string_view bytes) {
         if (code == XML_ERROR_UNBOUND_PREFIX) return Failure{StreamError{StreamCondition::invalid_namespace}};
         return Failure{error_of(code)};
     }
-    if (!run.has_started || run.has_ended)
+    if (!run.has_started || run.has_ended || run.end != bytes.size())
         return Failure{StreamError{StreamCondition::not_well_formed, "not a stream header"}};
     return std::move(run.header);
 }

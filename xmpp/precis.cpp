@@ -258,13 +258,10 @@ const icu::IDNA* idna() {
 
 // RFC 5892 §3 for a U-label: what UTS 46 lets through beyond IDNA2008 (symbols, emoji, compatibility forms) is refused.
 bool is_idna2008(const UnicodeString& label) {
-    for (int i = 0; i < label.length(); i = label.moveIndex32(i, 1)) {
-        const UChar32 c = label.char32At(i);
-        const bool is_ldh = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        if (c < 0x80 ? !is_ldh : !conforms(UnicodeString{label, i, U16_LENGTH(c)}, false) && classify(c) != Class::context)
-            return false;
-    }
-    return true;
+    const bool is_ldh = !any_of(label, [](UChar32 c) {
+        return c < 0x80 && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
+    });
+    return is_ldh && conforms(label, false);
 }
 
 bool begins_as_a_label(const UnicodeString& label) { return label.startsWith(UnicodeString{"xn--"}); }
@@ -284,7 +281,7 @@ std::optional<UnicodeString> domain_label(const UnicodeString& label) {
     idna()->labelToASCII(*composed, ascii, to_ascii, status);
     if (U_FAILURE(status) || to_unicode.hasErrors() || to_ascii.hasErrors()) return std::nullopt;
     if (!begins_as_a_label(*composed) && unicode != *composed) return std::nullopt;
-    if (!is_idna2008(unicode) || !conforms(unicode, false)) return std::nullopt;
+    if (!is_idna2008(unicode)) return std::nullopt;
     return unicode;
 }
 
