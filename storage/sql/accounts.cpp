@@ -158,8 +158,8 @@ public:
     Task<Result<std::optional<Account>>> find(Jid bare) override {
         using Found = std::optional<Account>;
         return database_.read<Found>([bare = bare.bare()](Connection& connection) -> Result<Found> {
-            const std::string text = std::string{"SELECT "} + std::string{columns} + "FROM accounts a " +
-                                     std::string{with_devices} + "WHERE a.domain = ? AND a.jid = ? ORDER BY d.created, d.id";
+            static const std::string text = concat({"SELECT ", columns, "FROM accounts a ", with_devices,
+                                                    "WHERE a.domain = ? AND a.jid = ? ORDER BY d.created, d.id"});
             auto accounts = read_accounts(connection.query(text, {bare.domainpart(), bare.text()}));
             if (accounts.empty()) return Found{};
             return Found{std::move(accounts.front())};
@@ -200,9 +200,8 @@ public:
         using List = std::vector<Account>;
         return database_.read<List>([=](Connection& connection) -> Result<List> {
             const auto text = [](std::string_view where) {
-                return std::string{"SELECT "} + std::string{columns} + "FROM (SELECT * FROM accounts WHERE " +
-                       std::string{where} + " ORDER BY jid LIMIT ?) a " + std::string{with_devices} +
-                       "ORDER BY a.jid, d.created, d.id";
+                return concat({"SELECT ", columns, "FROM (SELECT * FROM accounts WHERE ", where, " ORDER BY jid LIMIT ?) a ",
+                               with_devices, "ORDER BY a.jid, d.created, d.id"});
             };
             if (domain.empty()) return read_accounts(connection.query(text("jid > ?"), {after, limit}));
             return read_accounts(connection.query(text("domain = ? AND jid > ?"), {domain, after, limit}));

@@ -70,7 +70,10 @@ private:
     template <std::integral I>
     static std::int64_t clamp(I number) {  // SQL integers end at 2^63-1
         constexpr auto most = std::numeric_limits<std::int64_t>::max();
-        return std::cmp_greater(number, most) ? most : static_cast<std::int64_t>(number);
+        if constexpr (std::is_same_v<I, std::uint64_t>) {
+            if (number > static_cast<std::uint64_t>(most)) return most;
+        }
+        return static_cast<std::int64_t>(number);
     }
     Type type_ = Type::integer;
     std::int64_t number_ = 0;

@@ -56,8 +56,8 @@ private:
 template <class T, class F>
 class Database::Question final : public Request {
 public:
-    Question(Database& database, Access access, After after, F& work)
-        : Request{access}, database_{database}, after_{after}, work_{work} {}
+    Question(Database& database, Access how, After after, F& work)
+        : Request{how}, database_{database}, after_{after}, work_{work} {}
 
     bool run(Connection& connection) override {
         Result<T> result = work_(connection);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reading and thinning out the accounts' logs. They are written by group_commit.h, which every reader here waits for.
+#include "storage/sql/statements.h"
 #include "storage/sql/tables.h"
 
 namespace storage::sql {
@@ -110,19 +111,16 @@ public:
 
     Task<Result<Entries>> read(AccountId account, LogId after, std::size_t limit) override {
         return database_.read<Entries>([=](Connection& connection) -> Result<Entries> {
-            return read_entries(account, connection.query(std::string{entry_columns} +
-                                                              "WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?",
-                                                          {account, after, limit}));
+            static const std::string text = concat({entry_columns, "WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?"});
+            return read_entries(account, connection.query(text, {account, after, limit}));
         }, Database::After::log);
     }
 
     Task<Result<Entries>> read_undelivered(AccountId account, std::string device, LogId after, std::size_t limit) override {
         return database_.read<Entries>([=](Connection& connection) -> Result<Entries> {
-            return read_entries(account, connection.query(std::string{entry_columns} +
-                                                              "m WHERE account_id = ? AND id > ? AND direction = 0 AND " +
-                                                              std::string{was_not_delivered_out_of_turn} +
-                                                              " ORDER BY id LIMIT ?",
-                                                          {account, after, device, limit}));
+            static const std::string text = concat({entry_columns, "m WHERE account_id = ? AND id > ? AND direction = 0 AND ",
+                                                    was_not_delivered_out_of_turn, " ORDER BY id LIMIT ?"});
+            return read_entries(account, connection.query(text, {account, after, device, limit}));
         }, Database::After::log);
     }
 
@@ -135,11 +133,11 @@ public:
 
     Task<Result<std::uint64_t>> count_undelivered(AccountId account, std::string device) override {
         return database_.read<std::uint64_t>([=](Connection& connection) -> Result<std::uint64_t> {
-            Rows rows = connection.query(
-                "SELECT COUNT(*) FROM message_log m WHERE account_id = ? AND direction = 0 AND id > (SELECT position FROM "
-                "device_cursors WHERE account_id = ? AND device = ?) AND " +
-                    std::string{was_not_delivered_out_of_turn},
-                {account, account, device, device});
+            static const std::string text =
+                concat({"SELECT COUNT(*) FROM message_log m WHERE account_id = ? AND direction = 0 AND id > (SELECT position "
+                        "FROM device_cursors WHERE account_id = ? AND device = ?) AND ",
+                        was_not_delivered_out_of_turn});
+            Rows rows = connection.query(text, {account, account, device, device});
             return rows.next() ? rows.natural(0) : 0;
         }, Database::After::log);
     }

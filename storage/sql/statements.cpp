@@ -4,6 +4,12 @@
 
 namespace storage::sql {
 
+std::string concat(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const std::string_view part : parts) text += part;
+    return text;
+}
+
 std::size_t rows_at_once(std::size_t wanted) {
     static constexpr std::array<std::size_t, 6> sizes{most_rows, 64, 16, 8, 4, 2};
     for (const std::size_t size : sizes) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Multi-row statements in a few sizes, so that each size is prepared once and kept.
+// Multi-row statements in a few sizes, so that each size is prepared once and kept; and other texts of statements.
 #pragma once
 
 #include <array>
@@ -9,6 +9,9 @@
 #include "storage/sql/connection.h"
 
 namespace storage::sql {
+
+// Statements are put together once and kept as constants.
+std::string concat(std::initializer_list<std::string_view> parts);
 
 inline constexpr std::size_t most_rows = 200;
 
