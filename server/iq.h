@@ -81,20 +81,21 @@ public:
         std::string_view name;
         // What somebody without access is answered. The same when there is no such account: nobody learns who exists.
         xmpp::Condition to_strangers = xmpp::Condition::service_unavailable;
+        bool guards_resources = false;   // strangers are told so for the account's full JIDs as well
     };
     using Key = std::pair<std::string_view, std::string_view>;           // namespace, element name
 
     // iq.get<&Ping::answer>(Asked::server, ns::ping, "ping", this)
     // Method: IqReply (M::*)(Iq&)  or  Task<IqReply> (M::*)(Iq)
     template <auto Method, class M>
-    void get(Asked asked, std::string_view ns, std::string_view name, M* module,
-             xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
-        table(asked, false)[{ns, name}] = entry<Method>(module, to_strangers);
+    Entry& get(Asked asked, std::string_view ns, std::string_view name, M* module,
+               xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
+        return table(asked, false)[{ns, name}] = entry<Method>(module, to_strangers);
     }
     template <auto Method, class M>
-    void set(Asked asked, std::string_view ns, std::string_view name, M* module,
-             xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
-        table(asked, true)[{ns, name}] = entry<Method>(module, to_strangers);
+    Entry& set(Asked asked, std::string_view ns, std::string_view name, M* module,
+               xmpp::Condition to_strangers = xmpp::Condition::service_unavailable) {
+        return table(asked, true)[{ns, name}] = entry<Method>(module, to_strangers);
     }
 
     const Entry* find(Asked asked, bool is_set, std::string_view ns, std::string_view name) const {
@@ -102,7 +103,10 @@ public:
         const auto found = entries.find(Key{ns, name});
         return found == entries.end() ? nullptr : &found->second;
     }
-    // Whether the other type (get for set) would be answered: then the type was the mistake.
+    // RFC 6120 §8.4: for a payload that nobody answers. The right one with the wrong type (get for set): bad-request.
+    xmpp::Condition condition_for_unknown(Asked asked, bool is_set, const xmpp::Element& payload) const {
+        return find(asked, !is_set, payload.ns(), payload.name()) ? xmpp::Condition::bad_request : xmpp::Condition::service_unavailable;
+    }
     const std::map<Key, Entry>& entries(Asked asked, bool is_set) const { return tables_[static_cast<int>(asked)][is_set]; }
 
 private:

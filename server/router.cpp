@@ -30,6 +30,11 @@ const StanzaError try_later{xmpp::ErrorType::wait, Condition::resource_constrain
 
 bool is_request(const Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
 
+// RFC 6120 §8.2.3: an id, and exactly one child element.
+bool is_malformed(const Stanza& request) {
+    return !request.element().find_attr("id") || request.element().child_count() != 1;
+}
+
 }  // namespace
 
 // ---- the sender's half: RFC 6120 §10.1, RFC 6121 §8.1 ------------------------------------------------------------------
@@ -51,7 +56,7 @@ void Router::from_client(Session& session, const Stanza& stanza) {
     if (to.empty()) return to_own_account(session, stanza);                               // RFC 6120 §10.3
     if (stanza.kind() == Kind::presence) return presence_from_client(session, stanza);
     if (to.localpart().empty() && worker_.config->is_local(to.domainpart())) return to_server(&session, stanza);  // §10.5.1, §10.5.2
-    send(stanza, to);
+    route(stanza, to);
 }
 
 // RFC 6120 §10.3: no 'to' address.
@@ -72,6 +77,14 @@ void Router::presence_from_client(Session& session, const Stanza& stanza) {
 }
 
 void Router::send(const Stanza& stanza, JidView to) {
+    if (Account* const account = worker_.find(stanza.from().bare().text())) {
+        Passage passage{stanza, *account, nullptr, stanza.from(), to};
+        if (!worker_.host.outbound[static_cast<std::size_t>(Station::screen)].ask(passage).passes()) return;
+    }
+    route(stanza, to);
+}
+
+void Router::route(const Stanza& stanza, JidView to) {
     // RFC 6120 §10.4: a remote domain. No other server is reachable from here.
     if (!worker_.config->is_local(to.domainpart())) return bounce(stanza, to, Condition::remote_server_not_found);
     if (to.localpart().empty()) return to_server(nullptr, stanza);
@@ -79,16 +92,23 @@ void Router::send(const Stanza& stanza, JidView to) {
     Worker& home = worker_.server.worker_of(to.bare().text());
     if (&home == &worker_) return arrive(stanza, to);
     if (to == stanza.to())
-        home.loop.post([&home, stanza] { home.router.arrive(stanza, stanza.to()); });
+        home.loop.post([&home, stanza, receipt = Receipt::current()] {
+            const Receipt::Scope because{receipt};
+            home.router.arrive(stanza, stanza.to());
+        });
     else
-        home.loop.post([&home, stanza, addressee = xmpp::Jid{to}] { home.router.arrive(stanza, addressee); });
+        home.loop.post([&home, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}] {
+            const Receipt::Scope because{receipt};
+            home.router.arrive(stanza, addressee);
+        });
 }
 
 // ---- the recipient's half: RFC 6120 §10.5, RFC 6121 §8.5 ---------------------------------------------------------------
 
 void Router::arrive(const Stanza& stanza, JidView to) {
     if (Account* const account = worker_.find(to.bare().text())) return to_account(*account, stanza, to);
-    worker_.with_account(to.bare(), [this, stanza, addressee = xmpp::Jid{to}](Account* account, bool failed) {
+    worker_.with_account(to.bare(), [this, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}](Account* account, bool failed) {
+        const Receipt::Scope because{receipt};
         if (account)
             to_account(*account, stanza, addressee);
         else if (failed)
@@ -132,7 +152,12 @@ void Router::to_account(Account& account, const Stanza& stanza, JidView to) try 
 void Router::to_nobody(const Stanza& stanza, JidView to) {
     if (stanza.kind() == Kind::presence) return;
     if (stanza.kind() == Kind::message && stanza.type() == "headline") return;
-    bounce(stanza, to, service_unavailable);
+    if (stanza.kind() == Kind::message || !is_request(stanza)) return bounce(stanza, to, service_unavailable);
+    const xmpp::Element payload = stanza.element().first_child();
+    const auto* const entry = worker_.host.iq.find(Asked::account, stanza.type() == "set", payload.ns(), payload.name());
+    if (to.is_full()) return bounce(stanza, to, entry && entry->guards_resources ? StanzaError{entry->to_strangers} : service_unavailable);
+    if (is_malformed(stanza)) return bounce(stanza, to, Condition::bad_request);
+    bounce(stanza, to, entry ? entry->to_strangers : worker_.host.iq.condition_for_unknown(Asked::account, stanza.type() == "set", payload));
 }
 
 // RFC 6121 §8.5.2.1.1, §8.5.2.2.1: to every available resource with non-negative priority.
@@ -161,8 +186,8 @@ void Router::to_full(Passage& passage) {
 }
 
 void Router::deliver(Session& session, Passage& passage) {
-    // Stored messages reach a session that is catching up through the log, in their order.
-    if (passage.logged_as != 0 && session.is_catching_up) return;
+    // Stored messages reach a session that is behind through the log, in their order.
+    if (passage.logged_as != 0 && session.takes_messages() && !session.is_caught_up) return;
     session.send(&passage.stanza, passage.wire(), passage.logged_as);
 }
 
@@ -187,15 +212,9 @@ void Router::iq_to_account(Account& account, const Stanza& stanza, JidView to) {
 }
 
 void Router::ask(Iq iq) {
-    // RFC 6120 §8.2.3: an id, and exactly one child element.
-    if (!iq.stanza.element().find_attr("id") || iq.stanza.element().child_count() != 1)
-        return answer(iq.stanza, iq.to, Condition::bad_request);
+    if (is_malformed(iq.stanza)) return answer(iq.stanza, iq.to, Condition::bad_request);
     const auto* const entry = worker_.host.iq.find(iq.asked, iq.is_set(), iq.payload.ns(), iq.payload.name());
-    // RFC 6120 §8.4: a namespace that is not understood. The right one with the wrong type: bad-request.
-    if (!entry) {
-        const bool other_type = worker_.host.iq.find(iq.asked, !iq.is_set(), iq.payload.ns(), iq.payload.name());
-        return answer(iq.stanza, iq.to, other_type ? Condition::bad_request : Condition::service_unavailable);
-    }
+    if (!entry) return answer(iq.stanza, iq.to, worker_.host.iq.condition_for_unknown(iq.asked, iq.is_set(), iq.payload));
     if (entry->start) return worker_.spawn(entry->name, ask_and_wait(*entry, std::move(iq)));
     const IqReply reply = entry->call(entry->module, iq);
     answer(iq.stanza, iq.to, reply);
@@ -208,6 +227,7 @@ storage::Task<void> Router::ask_and_wait(const IqTable::Entry& entry, Iq iq) {
     const std::shared_ptr<Account> account = iq.account;
     const Stanza request = iq.stanza;
     const xmpp::Jid asked = iq.to;
+    const std::shared_ptr<Receipt> receipt = Receipt::current();
     if (stream) stream->hold();
     if (account) ++account->busy;
     IqReply reply{Condition::internal_server_error};
@@ -251,7 +271,7 @@ void Router::send_back(const Stanza& request, std::string_view xml) {
     const JidView to = request.from();
     if (Account* const account = worker_.find(to.bare().text()))
         if (Session* const session = account->session(to.resourcepart())) return session->send_xml(xml);
-    if (to.is_full() || !to.localpart().empty()) send(xmpp::parse_trusted(xml), to);
+    if (to.is_full() || !to.localpart().empty()) route(xmpp::parse_trusted(xml), to);
 }
 
 }  // namespace server

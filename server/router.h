@@ -24,7 +24,8 @@ public:
     void from_client(Session& session, const xmpp::Stanza& stanza);
 
     // A stanza that the server or a module wrote on behalf of an account (presence, subscription, roster…): past
-    // OUTBOUND, straight to whom `to` names, on whatever worker that lives. Without a reply to anybody when it fails.
+    // OUTBOUND but for its screen, straight to whom `to` names, on whatever worker that lives. Without a reply to
+    // anybody when it fails.
     void send(const xmpp::Stanza& stanza, xmpp::JidView to);
     void send_xml(std::string_view xml, xmpp::JidView to) { send(xmpp::parse_trusted(xml), to); }
 
@@ -39,6 +40,7 @@ public:
     void answer(const xmpp::Stanza& request, xmpp::JidView asked, const IqReply& reply);
 
 private:
+    void route(const xmpp::Stanza& stanza, xmpp::JidView to);
     void to_own_account(Session& session, const xmpp::Stanza& stanza);
     void presence_from_client(Session& session, const xmpp::Stanza& stanza);
     void to_server(Session* session, const xmpp::Stanza& stanza);

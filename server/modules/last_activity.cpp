@@ -22,7 +22,7 @@ public:
         host.disco.feature(ns);
         host.disco.account_feature(ns);
         host.iq.get<&LastActivity::of_server>(Asked::server, ns, "query", this);
-        host.iq.get<&LastActivity::of_account>(Asked::account, ns, "query", this, Condition::forbidden);
+        host.iq.get<&LastActivity::of_account>(Asked::account, ns, "query", this, Condition::forbidden).guards_resources = true;
         host.at<&LastActivity::screen>(host.inbound, Station::screen, this);
     }
 
