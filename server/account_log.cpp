@@ -6,6 +6,7 @@
 
 #include "server/account.h"
 #include "server/log.h"
+#include "server/receipt.h"
 #include "server/stream.h"
 #include "server/worker.h"
 #include "xmpp/date_time.h"
@@ -14,6 +15,7 @@
 namespace server {
 
 constexpr std::size_t catch_up_batch = 100;          // entries in memory at once
+constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
 constexpr std::size_t catch_up_unsent = 256 * 1024;  // bytes in the socket's queue above which catching up waits
 
 void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& devices) {
@@ -42,7 +44,7 @@ storage::LogId AccountLog::append(storage::Direction direction, xmpp::JidView pe
     entry.xml = std::move(standing_alone);
     ++pending_;
     account_.worker().storage().messages().append(
-        std::move(entry), [self = account_.shared_from_this(), done = std::move(done)](const storage::Result<void>& committed) {
+        std::move(entry), [self = account_.shared_from_this(), receipt = Receipt::current(), done = std::move(done)](const storage::Result<void>& committed) {
             --self->log.pending_;
             if (!committed)
                 log::error("message not stored", {{"jid", self->jid().text()}, {"why", committed.error().text}});
@@ -76,15 +78,15 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     Worker& worker = account->worker();
     auto& messages = worker.storage().messages();
     const DeviceCursor* const cursor = cursor_of(session->device());
-    storage::LogId sent = std::max(cursor ? cursor->at : last_, session->last_unflushed());
+    storage::LogId sent = std::max(cursor ? cursor->at : last_, session->sent_up_to());
 
     while (session->takes_messages() && session->stream()) {
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
         auto entries = co_await messages.read_undelivered(account->id(), session->device(), sent, catch_up_batch);
         if (!entries) {
-            log::warn("catching up stopped", {{"jid", session->jid().text()}, {"why", entries.error().text}});
-            session->is_catching_up = false;  // the rest waits for the next initial presence
-            co_return;
+            log::warn("catching up waits", {{"jid", session->jid().text()}, {"why", entries.error().text}});
+            co_await net::Sleep{worker.loop, catch_up_retry};
+            continue;
         }
         if (!session->takes_messages() || !session->stream()) break;
         for (const storage::LogEntry& entry : *entries) {

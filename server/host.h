@@ -12,6 +12,7 @@
 
 #include "server/hooks.h"
 #include "server/iq.h"
+#include "server/receipt.h"
 #include "server/slots.h"
 #include "storage/storage.h"
 #include "xmpp/data_form.h"
@@ -65,6 +66,22 @@ struct IqBeforeLoginTable {
     std::map<std::pair<std::string_view, std::string_view>, Entry> entries;
 };
 
+// Asks the one module that provides something; without one, there is none of it.
+template <class R, class... A>
+class Provider {
+public:
+    template <auto Method, class M>
+    void provide(M* module) {
+        module_ = module;
+        call_ = [](void* self, A... arguments) -> R { return (static_cast<M*>(self)->*Method)(std::forward<A>(arguments)...); };
+    }
+    R operator()(A... arguments) const { return call_ ? call_(module_, std::forward<A>(arguments)...) : R{}; }
+
+private:
+    void* module_ = nullptr;
+    R (*call_)(void*, A...) = nullptr;
+};
+
 class Host {
 public:
     explicit Host(Worker& w) : worker{w} {}
@@ -80,10 +97,11 @@ public:
     // A session's life.
     Chain<void, Stream&, xmpp::XmlWriter&> features;        // add a stream feature; stream.phase() tells which round
     Chain<void, Session&> bound;                            // it has its resource
-    Chain<void, Session&, const xmpp::Stanza&> received;    // a stanza from its client was taken in
+    Provider<std::shared_ptr<Receipt>, Session&> receipt;   // a stanza from its client comes in: who waits for what it causes
+    Chain<void, Session&, const xmpp::Stanza&> received;    // and was taken in
     Chain<void, Session&, bool /*initial*/> available;      // it sent available presence, and that has been broadcast
     Chain<void, Session&> unavailable;                      // it was available and is no more
-    Chain<bool, Session&> lost;                             // its stream is gone; true: a module keeps it for resumption
+    Chain<bool, Session&> lost;                             // its stream broke off; true: a module keeps it for resumption
     Chain<void, Session&> silent;                           // nothing came for limits.idle: ask for a sign of life
     Chain<void, Session&> ended;                            // it is about to be forgotten
 

@@ -195,11 +195,8 @@ IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& r
     if (account->sessions().size() >= worker_->config->limits.sessions_per_account)  // §7.6.2.1
         return xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint};
 
-    session_ = std::make_shared<Session>(account, account->jid().with_resource(resource), device_, this);
+    take_session(std::make_shared<Session>(account, account->jid().with_resource(resource), device_, this));
     account->add(session_);
-    phase_ = Phase::session;
-    framer_.set_limits(worker_->limits);
-    login_.reset();
     xmpp::XmlWriter w;
     w.open("bind", ns::bind).leaf("jid", session_->jid().text()).close();
     return w.take();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "server/account.h"
+#include "server/log.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -41,6 +42,7 @@ std::set<xmpp::Jid>& Session::directed() {
 }
 
 void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, storage::LogId logged_as) {
+    if (is_catching_up || is_caught_up) sent_up_to_ = std::max(sent_up_to_, logged_as);
     Leaving leaving{*this, stanza, std::move(wire), logged_as};
     if (worker().host.leaving.ask(leaving).passes()) send_now(leaving);
 }
@@ -73,8 +75,18 @@ void Session::on_drained() {
     std::exchange(waiting_for_drain_, nullptr).resume();
 }
 
+void Session::finish() {
+    const std::shared_ptr<Account> account = account_;
+    const std::shared_ptr<Session> self = shared_from_this();
+    worker().presence.session_lost(*this);
+    worker().host.ended.tell(*this);
+    account->remove(*this);
+    log::info("session ended", {{"jid", jid_.text()}});
+}
+
 void Session::end(xmpp::StreamError error) {
     if (stream_) stream_->close(std::move(error));
+    else finish();
 }
 
 }  // namespace server

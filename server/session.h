@@ -62,7 +62,8 @@ public:
     void send_xml(std::string_view xml);             // a stanza the server wrote
     // Past LEAVING: for modules that held it back.
     void send_now(Leaving& leaving);
-    storage::LogId last_unflushed() const { return unflushed_.empty() ? 0 : unflushed_.back(); }
+    storage::LogId sent_up_to() const { return sent_up_to_; }   // the last log entry that was sent in turn
+    void finish();                                   // nobody will resume it: unavailable, forgotten
     void on_flushed();                               // its stream has handed everything to the kernel
     // Awaits that fewer than `unsent` bytes are queued for its socket, or that the stream is gone.
     struct Drained;
@@ -81,6 +82,7 @@ private:
     std::unique_ptr<std::set<xmpp::Jid>> directed_;
     std::coroutine_handle<> waiting_for_drain_;
     std::size_t drain_below_ = 0;
+    storage::LogId sent_up_to_ = 0;
     std::vector<storage::LogId> unflushed_;          // log entries in the outbox, to be counted as delivered when it is empty
     std::int16_t priority_ = 0;
     bool available_ = false;

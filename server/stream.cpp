@@ -129,6 +129,7 @@ void Stream::before_login(const Stanza& element) {
 void Stream::before_bind(const Stanza& element) {
     if (element.kind() == xmpp::Kind::iq && element.type() == "set" && element.child("bind", ns::bind))
         return worker_->spawn("resource binding", bind(element));
+    if (element.kind() == xmpp::Kind::other && take_nonza(element)) return;
     // RFC 6120 §7.1: nothing else before a resource is bound.
     if (element.kind() != xmpp::Kind::other) return close(StreamError{StreamCondition::not_authorized});
     close(StreamError{StreamCondition::unsupported_stanza_type});
@@ -136,14 +137,13 @@ void Stream::before_bind(const Stanza& element) {
 
 void Stream::in_session(const Stanza& element) {
     if (element.kind() == xmpp::Kind::other) {
-        const auto& nonzas = worker_->host.nonzas.entries;
-        const auto found = nonzas.find({element.element().ns(), element.element().name()});
-        if (found == nonzas.end()) return close(StreamError{StreamCondition::unsupported_stanza_type});
-        return found->second.call(found->second.module, *this, element);
+        if (!take_nonza(element)) close(StreamError{StreamCondition::unsupported_stanza_type});
+        return;
     }
     // RFC 6120 §8.1.2.1: a client speaks for itself alone.
     if (element.has_bad_from()) return close(StreamError{StreamCondition::invalid_from});
     const std::shared_ptr<Session> session = session_;
+    const Receipt::Scope because{worker_->host.receipt(*session)};
     try {
         worker_->router.from_client(*session, element);
     } catch (const std::exception& bug) {
@@ -151,6 +151,23 @@ void Stream::in_session(const Stanza& element) {
         worker_->router.bounce(element, element.to(), xmpp::Condition::internal_server_error);
     }
     worker_->host.received.tell(*session, element);
+}
+
+bool Stream::take_nonza(const Stanza& element) {
+    const auto& nonzas = worker_->host.nonzas.entries;
+    const auto found = nonzas.find({element.element().ns(), element.element().name()});
+    if (found == nonzas.end()) return false;
+    found->second.call(found->second.module, *this, element);
+    return true;
+}
+
+void Stream::take_session(std::shared_ptr<Session> session) {
+    session_ = std::move(session);
+    session_->attach(this);
+    device_ = session_->device();
+    phase_ = Phase::session;
+    framer_.set_limits(worker_->limits);
+    login_.reset();
 }
 
 // ---- STARTTLS: RFC 6120 §5 ---------------------------------------------------------------------------------------------
@@ -220,17 +237,20 @@ void Stream::close(StreamError error) {
     const auto self = shared_from_this();
     send_header();  // RFC 6120 §4.9.1.2: an error during negotiation comes after the header
     send_xml(error.xml());
-    close();
+    // A client that fell silent may come back; one that was told why it must go may not.
+    close(error.condition == StreamCondition::connection_timeout);
 }
 
-void Stream::close() {
+void Stream::close() { close(false); }
+
+void Stream::close(bool may_be_resumed) {
     if (phase_ == Phase::closing) return;
     const auto self = shared_from_this();
     send_header();
     send_xml("</stream:stream>");
     phase_ = Phase::closing;
     pending_.clear();
-    end_session();
+    end_session(may_be_resumed);
     if (transport_) transport_->close();
 }
 
@@ -250,21 +270,16 @@ void Stream::on_disconnected(std::string_view why) {
     if (phase_ != Phase::closing) log::debug("connection lost", {{"stream", id_}, {"why", why}});
     phase_ = Phase::closing;
     transport_ = nullptr;
-    end_session();
+    end_session(true);
 }
 
-void Stream::end_session() {
-    const std::shared_ptr<Session> session = std::move(session_);
-    session_ = nullptr;
+void Stream::end_session(bool may_be_resumed) {
+    const std::shared_ptr<Session> session = std::exchange(session_, nullptr);
     if (!session) return;
-    const std::shared_ptr<Account> account = session->shared_account();
     session->attach(nullptr);
     session->on_drained();  // whoever waits for the socket sees that there is none
-    if (worker_->host.lost.claim(*session)) return;
-    worker_->presence.session_lost(*session);
-    worker_->host.ended.tell(*session);
-    account->remove(*session);
-    log::info("session ended", {{"jid", session->jid().text()}, {"stream", id_}});
+    if (may_be_resumed && worker_->host.lost.claim(*session)) return;
+    session->finish();
 }
 
 // ---- in-band registration: RFC 6120 has no say in it, XEP-0077 does (a module) ---------------------------------------------

@@ -58,6 +58,9 @@ public:
     Worker& worker() const { return *worker_; }
     Transport& transport() const { return *transport_; } // only while connected
     Session* session() const { return session_.get(); }
+    // Resumption (a module's): a session that lost its stream goes on with this one; one that still has it lets go.
+    void take_session(std::shared_ptr<Session> session);
+    void let_go_of_session() { session_ = nullptr; }
     const std::string& id() const { return id_; }        // of the stream, for logs
     const std::string& domain() const { return domain_; }   // the virtual host that the client named
     const std::string& device() const { return device_; }
@@ -79,6 +82,8 @@ private:
     void before_login(const xmpp::Stanza& element);
     void before_bind(const xmpp::Stanza& element);
     void in_session(const xmpp::Stanza& element);
+    bool take_nonza(const xmpp::Stanza& element);
+    void close(bool may_be_resumed);
     void on_starttls();
     void send_header();
     void send_features();
@@ -96,7 +101,7 @@ private:
     IqReply bind_to(const std::shared_ptr<Account>& account, const xmpp::Stanza& request);
     storage::Task<void> ask_before_login(xmpp::Stanza request);
     void reply(const xmpp::Stanza& request, const IqReply& reply);
-    void end_session();
+    void end_session(bool may_be_resumed);
 
     struct Login;                                        // what is needed until a resource is bound; then freed
     Worker* worker_;

@@ -38,7 +38,7 @@ void Worker::configure(std::shared_ptr<const Config> fresh) {
 storage::Storage& Worker::storage() const { return server.storage(); }
 
 void Worker::spawn(std::string_view what, storage::Task<void> task) {
-    storage::detach(std::move(task), [what](const std::exception_ptr& failure) {
+    storage::detach(std::move(task), [what, receipt = Receipt::current()](const std::exception_ptr& failure) {
         if (!failure) return;
         try {
             std::rethrow_exception(failure);

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <coroutine>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -84,6 +85,20 @@ private:
     Loop* loop_ = nullptr;
     std::multimap<Duration, Timer*>::iterator at_;
     std::function<void()> fire_;
+};
+
+// co_await Sleep{loop, after};
+class Sleep {
+public:
+    Sleep(Loop& loop, Duration after) : loop_{loop}, after_{after} {}
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) { timer_.start(loop_, after_, [waiter] { waiter.resume(); }); }
+    void await_resume() const {}
+
+private:
+    Loop& loop_;
+    Duration after_;
+    Timer timer_;
 };
 
 class Loop final : public Executor {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Follows one stanza of a client through everything that it causes to be stored, on whatever worker: each append, task
+// and hand-over in between holds a reference. When the last one is gone, all of it is durable (or was refused), and
+// whoever made the receipt hears of it. Stream management's acks wait for that (DESIGN: ack means durable).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace server {
+
+class Receipt {
+public:
+    explicit Receipt(std::function<void()> settled) : settled_{std::move(settled)} {}
+    ~Receipt() { settled_(); }   // on the thread that lets go last
+    Receipt(const Receipt&) = delete;
+    Receipt& operator=(const Receipt&) = delete;
+
+    // Of the stanza that this thread is routing now; nullptr when nobody waits for it.
+    static const std::shared_ptr<Receipt>& current() { return current_; }
+
+    // What happens while it lives happens because of that stanza.
+    class Scope {
+    public:
+        explicit Scope(std::shared_ptr<Receipt> receipt) : before_{std::exchange(current_, std::move(receipt))} {}
+        ~Scope() { current_ = std::move(before_); }
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+
+    private:
+        std::shared_ptr<Receipt> before_;
+    };
+
+private:
+    static inline thread_local std::shared_ptr<Receipt> current_;
+    std::function<void()> settled_;
+};
+
+}  // namespace server
