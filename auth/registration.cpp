@@ -64,6 +64,13 @@ std::string as_typed(std::string_view pin) {
     return digits;
 }
 
+bool can_be_id(std::string_view id) {
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    };
+    return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), fits);
+}
+
 // Shown in lists and sent inside XML: no control characters, not long, cut between characters.
 std::string device_name_of(std::string_view wanted) {
     std::string name = xmpp::opaque_string(wanted.substr(0, 1024)).value_or("");
@@ -214,7 +221,7 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
     if (!state.rules.enabled) co_return fail(Kind::disabled);
     const storage::Time now = state.clock();
     if (const auto wait = state.confirms.take(network_of(client_address), now); wait > 0s) co_return too_many(wait);
-    if (id.empty() || id.size() > longest_id) co_return fail(Kind::gone);
+    if (!can_be_id(id)) co_return fail(Kind::gone);
 
     auto proving = state.proved(std::move(id), std::move(pin), now);
     auto pending = co_await proving;

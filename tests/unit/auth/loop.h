@@ -35,7 +35,22 @@ public:
     }
 
     void run_until_idle() {
-        while (running_ > 0) {
+        run_while([this] { return running_ > 0; });
+    }
+
+    // Until this one is done; others may still be on their way.
+    template <class T>
+    T run(storage::Task<T> task) {
+        std::optional<T> result;
+        start(std::move(task), result);
+        run_while([&] { return !result && !failed_; });
+        return std::move(result.value());
+    }
+
+private:
+    template <class Condition>
+    void run_while(Condition condition) {
+        while (condition()) {
             storage::Job job;
             {
                 std::unique_lock lock{mutex_};
@@ -48,15 +63,6 @@ public:
         if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
     }
 
-    template <class T>
-    T run(storage::Task<T> task) {
-        std::optional<T> result;
-        start(std::move(task), result);
-        run_until_idle();
-        return std::move(result.value());
-    }
-
-private:
     template <class T>
     static storage::Task<void> store(storage::Task<T> task, std::optional<T>& into) {
         into.emplace(co_await task);
