@@ -17,7 +17,8 @@ namespace {
 thread_local std::size_t allocations = 0;
 }
 
-// Counts what this program allocates with new; stanza blocks and expat use malloc.
+// Counts what this program allocates with new; stanza blocks and expat use malloc. The sanitizers bring their own.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(std::size_t size) {
     ++allocations;
     void* memory = std::malloc(size == 0 ? 1 : size);
@@ -26,6 +27,7 @@ void* operator new(std::size_t size) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace {
 
@@ -303,9 +305,11 @@ TEST_CASE("a stream header that will not do is refused with the RFC's condition"
         {header_xml("xmlns='jabber:client'"), StreamCondition::invalid_namespace},
         {header_xml("xmlns='jabber:client' xmlns:stream='urn:wrong'"), StreamCondition::invalid_namespace},
         {header_xml("xmlns:stream='http://etherx.jabber.org/streams'"), StreamCondition::invalid_namespace},
-        {header_xml("xmlns='jabber:x' xmlns:stream='http://etherx.jabber.org/streams'"), StreamCondition::invalid_namespace},
+        {header_xml("xmlns='urn:x' xmlns:stream='http://etherx.jabber.org/streams'"),
+         StreamCondition::invalid_namespace},
         {"<stream xmlns='http://etherx.jabber.org/streams'>", StreamCondition::bad_namespace_prefix},
-        {"<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>", StreamCondition::bad_namespace_prefix},
+        {"<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>",
+         StreamCondition::bad_namespace_prefix},
         {"<stream:foo " + std::string{standard} + ">", StreamCondition::bad_format},
         {"<?xml version='1.0' encoding='UTF-16'?><stream:stream " + std::string{standard} + ">", StreamCondition::unsupported_encoding},
         {"<?xml version='1.0' encoding='ISO-8859-1'?><stream:stream " + std::string{standard} + ">", StreamCondition::unsupported_encoding},
