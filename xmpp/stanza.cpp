@@ -198,7 +198,7 @@ JidView Stanza::to() const { return block_ ? block_->address(block_->to) : JidVi
 
 bool Stanza::has_bad_to() const { return block_ && block_->to.is_bad; }
 
-bool Stanza::has_bad_from() const { return block_ && block_->from.is_bad; }
+bool Stanza::has_bad_from() const { return block_ && (block_->from.is_bad || block_->claims_foreign_from); }
 
 std::size_t Stanza::size() const { return block_ ? block_->source_size : 0; }
 

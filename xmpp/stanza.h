@@ -113,7 +113,7 @@ public:
     JidView from() const;
     JidView to() const;
     bool has_bad_to() const;
-    bool has_bad_from() const;
+    bool has_bad_from() const;   // is no JID, or was stamped over one that is not the sender's
 
     Element child(std::string_view name, std::string_view ns) const { return element().child(name, ns); }
     Element::Children children() const { return element().children(); }

@@ -54,6 +54,7 @@ struct Block {
     std::uint32_t bytes_size = 0;  // source and resolved text
     Kind kind = Kind::other;
     bool is_stamped = false;             // the root has attributes other than its source
+    bool claims_foreign_from = false;    // stamped over a 'from' that was somebody else's
     bool payload_is_portable = false;    // the root's content may be copied whole under a root without declarations
     Address to, from;
 

@@ -122,12 +122,14 @@ bool StanzaBuilder::is_complete() const {
 }
 
 Block* StanzaBuilder::finish(JidView stamp_from) {
+    claims_foreign_from_ = false;
     const bool is_stamped = !stamp_from.empty() && stamp(stamp_from);
     const Address to = address_of("to");
     const Address from = address_of("from");
     Block* block = allocate();
     block->kind = kind_of_root();
     block->is_stamped = is_stamped;
+    block->claims_foreign_from = claims_foreign_from_;
     block->payload_is_portable = payload_is_portable();
     block->to = to;
     block->from = from;
@@ -192,6 +194,9 @@ bool StanzaBuilder::stamp(JidView from) {
         std::find_if(first, last, [this](const Attribute& a) { return a.ns.size == 0 && view(a.name) == "from"; });
     if (found != last) {
         if (view(found->value) == from.text()) return false;
+        // RFC 6120 §8.1.2.1: a client may write its full or its bare JID, and no other.
+        const auto claimed = Jid::parse(view(found->value));
+        claims_foreign_from_ = !claimed || (claimed->view() != from && claimed->view() != from.bare());
         found->value = copy(from.text());
         return true;
     }

@@ -76,6 +76,7 @@ private:
     std::size_t outside_ = 0;   // bindings of scope_ that stand outside
     std::size_t pending_ = 0;   // where the declarations of the element to start begin
     std::size_t elements_ = 0;
+    bool claims_foreign_from_ = false;
 };
 
 }  // namespace xmpp::detail
