@@ -2,42 +2,13 @@
 #include "tests/support/accounts.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <map>
-#include <mutex>
 
 #include "auth/crypto.h"
 #include "auth/sasl.h"
 #include "tests/support/player.h"
 
 namespace tests {
-
-struct BlockingExecutor::State {
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::deque<storage::Job> jobs;
-};
-
-BlockingExecutor::BlockingExecutor() : state_{std::make_unique<State>()}, before_{Executor::current()} { Executor::set_current(this); }
-BlockingExecutor::~BlockingExecutor() { Executor::set_current(before_); }
-
-void BlockingExecutor::post(storage::Job job) {
-    const std::lock_guard lock{state_->mutex};
-    state_->jobs.push_back(std::move(job));
-    state_->wake.notify_one();
-}
-
-void BlockingExecutor::run_until(const bool& done) {
-    while (!done) {
-        std::unique_lock lock{state_->mutex};
-        state_->wake.wait(lock, [&] { return !state_->jobs.empty(); });
-        storage::Job job = std::move(state_->jobs.front());
-        state_->jobs.pop_front();
-        lock.unlock();
-        job();
-    }
-}
 
 namespace {
 

@@ -2,16 +2,14 @@
 #include "tests/support/in_process.h"
 
 #include <algorithm>
-#include <fstream>
 #include <mutex>
-#include <regex>
-#include <thread>
 
 #include "server/log.h"
 #include "tests/support/accounts.h"
 #include "tests/support/borrowed_storage.h"
 #include "tests/support/memory_transport.h"
 #include "tests/support/scram_client.h"
+#include "tests/support/sms_file.h"
 #include "xmpp/base64.h"
 
 namespace tests {
@@ -242,24 +240,7 @@ void InProcess::restart() {
     start();
 }
 
-// The gateway writes on a thread of its own: waits for its line.
-std::string InProcess::pin_sent_to(const std::string& number) {
-    const std::regex pin{"\\D(\\d{4,8})\\D"};
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
-    while (std::chrono::steady_clock::now() < deadline) {
-        std::ifstream file{config_.sms.file};
-        std::string found;
-        for (std::string line; std::getline(file, line);) {
-            const std::size_t text = line.find("\"text\"");
-            if (line.find("\"" + number + "\"") == std::string::npos || text == std::string::npos) continue;
-            const std::string rest = line.substr(text);
-            if (std::smatch match; std::regex_search(rest, match, pin)) found = match[1];
-        }
-        if (!found.empty()) return found;
-        std::this_thread::yield();
-    }
-    throw Wrong{"no SMS was sent to " + number};
-}
+std::string InProcess::pin_sent_to(const std::string& number) { return pin_in_sms_file(config_.sms.file, number); }
 
 void InProcess::close() {
     if (server_) {
