@@ -85,7 +85,8 @@ private:
 
     // RFC 6121 §8.5.2.2.1: stored is taken care of.
     Verdict unclaimed(Passage& passage) {
-        if (passage.logged_as == 0) return Verdict::pass();
+        // A chat state that nobody sees is no loss worth an error.
+        if (passage.logged_as == 0) return std::ranges::any_of(passage.stanza.children(), is_content) ? Verdict::pass() : Verdict::drop();
         for (Uncommitted& each : uncommitted_[passage.account])
             if (each.entry == passage.logged_as) each.is_unclaimed = true;
         return Verdict::drop();

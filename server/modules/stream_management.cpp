@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+// XEP-0198: Stream Management 1.6.3 — acknowledgements both ways, and resumption of a session whose connection broke.
+// With messages.ack = "commit" a stanza counts as handled only when all that it caused to be stored is committed.
+// What a lost session left unacked goes back to the care of its account's log. 'location' is not used.
+#include <charconv>
+#include <deque>
+#include <unordered_map>
+
+#include "auth/crypto.h"
+#include "server/account.h"
+#include "server/config.h"
+#include "server/host.h"
+#include "server/log.h"
+#include "server/stream.h"
+#include "server/worker.h"
+
+namespace server {
+
+namespace {
+
+constexpr std::string_view sm = "urn:xmpp:sm:3";
+constexpr std::chrono::seconds longest_resumption{600};
+constexpr std::chrono::seconds ack_patience{1};     // an asked-for ack waits so long for what is being stored
+constexpr std::size_t most_unacked = 10000;         // stanzas in one queue
+constexpr std::size_t ask_after = 5;                // unacked stanzas without a request for an ack
+
+bool is_true(std::string_view value) { return value == "true" || value == "1"; }
+
+std::optional<std::uint32_t> number(std::string_view text) {
+    std::uint32_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return !text.empty() && problem == std::errc{} && end == text.data() + text.size() ? std::optional{value} : std::nullopt;
+}
+
+std::string failed(xmpp::Condition condition, std::optional<std::uint32_t> handled = std::nullopt) {
+    xmpp::XmlWriter w;
+    w.open("failed", sm);
+    if (handled) w.attr("h", *handled);
+    w.leaf_ns(xmpp::to_string(condition), xmpp::ns::stanzas);
+    return w.take();
+}
+
+}  // namespace
+
+class StreamManagement final : public Module {
+public:
+    explicit StreamManagement(Host& host) : worker_{host.worker}, states_{host} {
+        host.at<&StreamManagement::offer>(host.features, this);
+        host.nonzas.add<&StreamManagement::enable>(sm, "enable", this);
+        host.nonzas.add<&StreamManagement::resume>(sm, "resume", this);
+        host.nonzas.add<&StreamManagement::on_request>(sm, "r", this);
+        host.nonzas.add<&StreamManagement::on_ack>(sm, "a", this);
+        host.receipt.provide<&StreamManagement::receipt>(this);
+        host.at<&StreamManagement::leaving>(host.leaving, this);
+        host.at<&StreamManagement::lost>(host.lost, this);
+        host.at<&StreamManagement::ended>(host.ended, this);
+    }
+
+private:
+    struct Unacked { xmpp::Wire wire; storage::LogId logged_as; };
+
+    // One session's counters (§4) and what its client has not acked yet. Lives on when the stream is gone.
+    struct State final : net::EndOfTurn {
+        ~State() override { if (session) session->worker().loop.forget(*this); }
+        void on_end_of_turn() override {
+            if (Stream* const stream = session->stream(); stream && std::exchange(ask_now, false)) {
+                asked = true;
+                stream->send_xml("<r xmlns='urn:xmpp:sm:3'/>");
+            }
+        }
+        std::uint32_t handled() const { return settled; }
+
+        Session* session = nullptr;
+        std::string id;                     // for resumption; empty: not allowed
+        std::chrono::seconds max{};
+        std::uint32_t taken = 0;            // stanzas that came in
+        std::uint32_t settled = 0;          // of these, from the first on, all that they caused is stored: h
+        std::deque<bool> settling;          // stanzas settled + 1 … taken
+        std::uint32_t sent = 0, acked = 0;
+        std::deque<Unacked> unacked;
+        bool asked = false;                 // an <r/> is on its way
+        bool ask_now = false;
+        bool ack_wanted = false;            // the client's <r/> waits for what is being stored
+        std::function<void()> when_settled; // a resumption waits for what is being stored
+        net::Timer patience;
+        net::Timer expiry;
+    };
+
+    void offer(Stream& stream, xmpp::XmlWriter& features) {
+        if (stream.phase() == Stream::Phase::bind) features.leaf_ns("sm", sm);
+    }
+
+    State* state_of(Stream& stream) { return stream.session() ? states_[*stream.session()].get() : nullptr; }
+
+    void enable(Stream& stream, const xmpp::Stanza& element);
+    void resume(Stream& stream, const xmpp::Stanza& element);
+    void take_over(const std::shared_ptr<Session>& session, Stream& stream, std::uint32_t handled_by_client);
+    void on_request(Stream& stream, const xmpp::Stanza& element);
+    void on_ack(Stream& stream, const xmpp::Stanza& element);
+    bool acknowledge(State& state, Stream& stream, std::uint32_t h);
+    void answer(State& state);
+    std::shared_ptr<Receipt> receipt(Session& session);
+    void settle(State& state, std::uint32_t number);
+    Verdict leaving(Leaving& leaving);
+    bool lost(Session& session);
+    void ended(Session& session);
+
+    Worker& worker_;
+    SessionSlot<std::unique_ptr<State>> states_;
+    std::unordered_map<std::string, std::weak_ptr<Session>> resumable_;   // by SM-ID
+};
+
+// ---- enabling: §3 ------------------------------------------------------------------------------------------------------
+
+void StreamManagement::enable(Stream& stream, const xmpp::Stanza& element) {
+    // §3: not before a resource is bound, and once a session.
+    if (!stream.session() || states_[*stream.session()])
+        return stream.send_xml(failed(xmpp::Condition::unexpected_request));
+    auto& state = states_[*stream.session()];
+    state = std::make_unique<State>();
+    state->session = stream.session();
+
+    xmpp::XmlWriter w;
+    w.open("enabled", sm);
+    if (is_true(element.element().attr("resume"))) {
+        const auto wanted = number(element.element().attr("max"));
+        state->max = wanted ? std::min(longest_resumption, std::chrono::seconds{*wanted}) : longest_resumption;
+        state->id = auth::random_token();
+        resumable_[state->id] = stream.session()->weak_from_this();
+        w.attr("id", state->id).attr("resume", "true").attr("max", static_cast<std::uint64_t>(state->max.count()));
+    }
+    stream.send_xml(w.take());
+}
+
+// ---- stanzas from the client: §4 ------------------------------------------------------------------------------------------
+
+std::shared_ptr<Receipt> StreamManagement::receipt(Session& session) {
+    State* const state = states_[session].get();
+    if (!state) return nullptr;
+    const std::uint32_t number = ++state->taken;
+    state->settling.push_back(false);
+    if (worker_.config->messages.ack != "commit") {
+        settle(*state, number);
+        return nullptr;
+    }
+    return std::make_shared<Receipt>([this, &worker = worker_, here = session.weak_from_this(), number] {
+        const auto settled = [this, here, number] {
+            if (const auto session = here.lock()) settle(*states_[*session], number);
+        };
+        if (worker.loop.is_here()) settled();
+        else worker.loop.post(settled);
+    });
+}
+
+void StreamManagement::settle(State& state, std::uint32_t number) {
+    state.settling[number - state.settled - 1] = true;
+    while (!state.settling.empty() && state.settling.front()) {
+        state.settling.pop_front();
+        ++state.settled;
+    }
+    if (state.settled != state.taken) return;
+    if (state.ack_wanted) answer(state);
+    if (const auto resumption = std::exchange(state.when_settled, nullptr)) resumption();
+}
+
+// §4: answered at once, or when what came before it is stored; never later than patience allows.
+void StreamManagement::on_request(Stream& stream, const xmpp::Stanza&) {
+    State* const state = state_of(stream);
+    if (!state) return stream.close({xmpp::StreamCondition::unsupported_stanza_type});
+    if (state->settled == state->taken) return answer(*state);
+    if (std::exchange(state->ack_wanted, true)) return;
+    state->patience.start(worker_.loop, ack_patience, [this, state] { answer(*state); });
+}
+
+void StreamManagement::answer(State& state) {
+    // What is still being stored is acked when it is, without being asked for again.
+    state.ack_wanted = state.settled != state.taken;
+    state.patience.cancel();
+    if (Stream* const stream = state.session->stream())
+        stream->send_xml("<a xmlns='urn:xmpp:sm:3' h='" + std::to_string(state.handled()) + "'/>");
+}
+
+// ---- stanzas to the client: §4 --------------------------------------------------------------------------------------------
+
+Verdict StreamManagement::leaving(Leaving& leaving) {
+    State* const state = states_[leaving.session].get();
+    if (!state) return Verdict::pass();
+    if (state->unacked.size() >= most_unacked) {
+        // Its client acks nothing. What is logged waits for another session of the device.
+        const auto session = leaving.session.shared_from_this();
+        worker_.loop.post([session] {
+            session->end({xmpp::StreamCondition::resource_constraint, "Too many stanzas without an acknowledgement."});
+        });
+        return Verdict::drop();
+    }
+    state->unacked.push_back({leaving.wire, leaving.logged_as});
+    ++state->sent;
+    leaving.acknowledged_later = true;
+    // One request is out at a time: the next leaves with the stanzas that follow its answer.
+    if (!state->asked && (leaving.logged_as != 0 || state->unacked.size() >= ask_after)) {
+        state->ask_now = true;
+        worker_.loop.at_end_of_turn(*state);
+    }
+    return Verdict::pass();
+}
+
+void StreamManagement::on_ack(Stream& stream, const xmpp::Stanza& element) {
+    State* const state = state_of(stream);
+    const auto h = number(element.element().attr("h"));
+    if (!state || !h) return stream.close({xmpp::StreamCondition::unsupported_stanza_type});
+    state->asked = false;
+    if (!acknowledge(*state, stream, *h)) return;
+    if (!state->unacked.empty()) {
+        state->ask_now = true;
+        worker_.loop.at_end_of_turn(*state);
+    }
+}
+
+// False: the client claims more than it was sent, and its stream has been ended (§7).
+bool StreamManagement::acknowledge(State& state, Stream& stream, std::uint32_t h) {
+    const std::uint32_t newly = h - state.acked;                 // modulo 2^32
+    if (newly > state.sent - state.acked) {
+        xmpp::StreamError error{xmpp::StreamCondition::undefined_condition};
+        xmpp::XmlWriter w;
+        w.open("handled-count-too-high", sm).attr("h", h).attr("send-count", state.sent);
+        error.payload = w.take();
+        stream.close(std::move(error));
+        return false;
+    }
+    const auto account = state.session->shared_account();
+    for (std::uint32_t i = 0; i < newly; ++i) {
+        if (const storage::LogId entry = state.unacked.front().logged_as) account->log.delivered(*state.session, entry);
+        state.unacked.pop_front();
+    }
+    state.acked = h;
+    return true;
+}
+
+// ---- resumption: §5 --------------------------------------------------------------------------------------------------------
+
+bool StreamManagement::lost(Session& session) {
+    State* const state = states_[session].get();
+    if (!state || state->id.empty()) return false;
+    state->asked = state->ask_now = false;
+    state->expiry.start(worker_.loop, state->max, [held = session.weak_from_this()] {
+        if (const auto session_held = held.lock()) session_held->finish();
+    });
+    return true;
+}
+
+void StreamManagement::resume(Stream& stream, const xmpp::Stanza& element) {
+    if (stream.session()) return stream.send_xml(failed(xmpp::Condition::unexpected_request));
+    const auto h = number(element.element().attr("h"));
+    if (!h) return stream.send_xml(failed(xmpp::Condition::bad_request));
+    const auto found = resumable_.find(std::string{element.element().attr("previd")});
+    const std::shared_ptr<Session> session = found == resumable_.end() ? nullptr : found->second.lock();
+    // Somebody else's id is as unknown as one that never was.
+    if (!session || session->account().jid() != stream.authenticated_as() || session->device() != stream.device())
+        return stream.send_xml(failed(xmpp::Condition::item_not_found));
+
+    State& state = *states_[*session];
+    if (state.settled == state.taken) return take_over(session, stream, *h);
+    // What is being stored was taken in: to answer with less would have the client send it again.
+    stream.hold();
+    state.when_settled = [this, session, h = *h, here = stream.weak_from_this()] {
+        const auto waiting = here.lock();
+        if (!waiting) return;
+        if (waiting->phase() == Stream::Phase::bind) take_over(session, *waiting, h);
+        waiting->go_on();
+    };
+}
+
+void StreamManagement::take_over(const std::shared_ptr<Session>& session, Stream& stream, std::uint32_t handled_by_client) {
+    State& state = *states_[*session];
+    if (Stream* const old = session->stream()) {  // its connection is dead and does not know it yet
+        old->let_go_of_session();
+        old->close({xmpp::StreamCondition::conflict, "The session was resumed on another stream."});
+    }
+    state.expiry.cancel();
+    stream.take_session(session);
+    xmpp::XmlWriter w;
+    w.open("resumed", sm).attr("previd", state.id).attr("h", state.handled());
+    stream.send_xml(w.take());
+    if (!acknowledge(state, stream, handled_by_client)) return;
+    for (const Unacked& stanza : state.unacked) stream.send(stanza.wire);
+    state.asked = false;
+    state.ack_wanted = state.settled != state.taken;
+    if (!state.unacked.empty()) {
+        state.ask_now = true;
+        worker_.loop.at_end_of_turn(state);
+    }
+    log::info("session resumed", {{"jid", session->jid().text()}, {"stream", stream.id()}});
+    if (session->takes_messages()) session->account().log.catch_up(*session);
+}
+
+// What is logged and was not acked is still behind the device's cursor. A request that nobody will answer is refused.
+void StreamManagement::ended(Session& session) {
+    State* const state = states_[session].get();
+    if (!state) return;
+    resumable_.erase(state->id);
+    for (const Unacked& unacked : state->unacked) {
+        if (unacked.logged_as != 0) continue;
+        const xmpp::Stanza stanza = xmpp::parse_or_empty(unacked.wire.bytes());
+        if (stanza && stanza.kind() == xmpp::Kind::iq)
+            worker_.router.bounce(stanza, session.jid(), xmpp::Condition::recipient_unavailable);
+    }
+    state->unacked.clear();
+}
+
+MODULE_FACTORY(stream_management, StreamManagement)
+
+}  // namespace server
