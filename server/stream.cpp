@@ -99,6 +99,7 @@ void Stream::on_header(std::string_view bytes) {
     if (!header->extra_prefixes.empty()) header_ = std::make_unique<xmpp::StreamHeader>(std::move(*header));
     else header_.reset();
     header_sent_ = false;
+    if (phase_ == Phase::secure && transport_->is_encrypted()) phase_ = Phase::authenticate;  // transports that begin encrypted
     send_header();
     send_features();
 }
