@@ -145,7 +145,7 @@ std::shared_ptr<Receipt> StreamManagement::receipt(Session& session) {
     }
     return std::make_shared<Receipt>([this, &worker = worker_, here = session.weak_from_this(), number] {
         const auto settled = [this, here, number] {
-            if (const auto session = here.lock()) settle(*states_[*session], number);
+            if (const auto alive = here.lock()) settle(*states_[*alive], number);
         };
         if (worker.loop.is_here()) settled();
         else worker.loop.post(settled);
