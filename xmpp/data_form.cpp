@@ -14,8 +14,8 @@ namespace {
 constexpr std::string_view media_ns = "urn:xmpp:media-element";  // XEP-0221
 
 constexpr std::array<std::string_view, 10> field_types = {
-    "boolean", "fixed", "hidden", "jid-multi", "jid-single", "list-multi", "list-single", "text-multi", "text-private",
-    "text-single"};
+    "boolean",    "fixed",       "hidden",     "jid-multi",    "jid-single",
+    "list-multi", "list-single", "text-multi", "text-private", "text-single"};
 
 // XEP-0004 §3.3: a type that is not known is taken for text-single.
 std::string_view known_type(std::string_view type) {
@@ -29,11 +29,14 @@ FormField parse_field(const Element& element) {
     field.type = known_type(element.attr("type"));
     field.label = element.attr("label");
     for (const Element child : element.children()) {
-        if (child.is("value", ns::data_form)) field.values.push_back(child.text());
-        else if (child.is("required", ns::data_form)) field.required = true;
+        if (child.is("value", ns::data_form))
+            field.values.push_back(child.text());
+        else if (child.is("required", ns::data_form))
+            field.required = true;
         else if (child.is("option", ns::data_form))
             field.options.emplace_back(child.attr("label"), child.child("value", ns::data_form).text());
-        else if (child.is("media", media_ns)) child.append_to(field.media, ns::data_form);
+        else if (child.is("media", media_ns))
+            child.append_to(field.media, ns::data_form);
     }
     return field;
 }
@@ -45,7 +48,8 @@ void write_field(XmlWriter& w, const FormField& field, bool with_type) {
     if (!field.media.empty()) w.raw(field.media);
     if (field.required) w.leaf("required");
     for (const std::string& value : field.values) w.leaf("value", value);
-    for (const auto& [label, value] : field.options) w.open("option").attr_if("label", label).leaf("value", value).close();
+    for (const auto& [label, value] : field.options)
+        w.open("option").attr_if("label", label).leaf("value", value).close();
     w.close();
 }
 
@@ -55,9 +59,12 @@ DataForm DataForm::parse(const Element& x) {
     DataForm form;
     form.type = x.attr("type");
     for (const Element child : x.children()) {
-        if (child.is("field", ns::data_form)) form.fields.push_back(parse_field(child));
-        else if (child.is("title", ns::data_form)) form.title = child.text();
-        else if (child.is("instructions", ns::data_form)) form.instructions.push_back(child.text());
+        if (child.is("field", ns::data_form))
+            form.fields.push_back(parse_field(child));
+        else if (child.is("title", ns::data_form))
+            form.title = child.text();
+        else if (child.is("instructions", ns::data_form))
+            form.instructions.push_back(child.text());
     }
     return form;
 }
@@ -72,7 +79,8 @@ void DataForm::write(XmlWriter& w) const {
 }
 
 const FormField* DataForm::field(std::string_view var) const {
-    const auto found = std::find_if(fields.begin(), fields.end(), [var](const FormField& f) { return f.var == var; });
+    const auto found =
+        std::find_if(fields.begin(), fields.end(), [var](const FormField& f) { return f.var == var; });
     return found == fields.end() ? nullptr : &*found;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// XEP-0082: XMPP Date and Time Profiles, the DateTime profile (§3.2). Written and read by hand: no locale, no time zone
-// database. Leap seconds are refused, since the clock cannot hold them.
+// XEP-0082: XMPP Date and Time Profiles, the DateTime profile (§3.2). Written and read by hand: no locale, no
+// time zone database. Leap seconds are refused, since the clock cannot hold them.
 #include "xmpp/date_time.h"
 
 #include <cstdint>

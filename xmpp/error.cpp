@@ -45,12 +45,31 @@ static_assert(conditions.size() == static_cast<std::size_t>(Condition::unexpecte
 
 constexpr std::array<std::string_view, 5> error_types = {"auth", "cancel", "continue", "modify", "wait"};
 
-constexpr std::array<std::string_view, 25> stream_conditions = {
-    "bad-format", "bad-namespace-prefix", "conflict", "connection-timeout", "host-gone", "host-unknown",
-    "improper-addressing", "internal-server-error", "invalid-from", "invalid-namespace", "invalid-xml",
-    "not-authorized", "not-well-formed", "policy-violation", "remote-connection-failed", "reset",
-    "resource-constraint", "restricted-xml", "see-other-host", "system-shutdown", "undefined-condition",
-    "unsupported-encoding", "unsupported-feature", "unsupported-stanza-type", "unsupported-version"};
+constexpr std::array<std::string_view, 25> stream_conditions = {"bad-format",
+                                                                "bad-namespace-prefix",
+                                                                "conflict",
+                                                                "connection-timeout",
+                                                                "host-gone",
+                                                                "host-unknown",
+                                                                "improper-addressing",
+                                                                "internal-server-error",
+                                                                "invalid-from",
+                                                                "invalid-namespace",
+                                                                "invalid-xml",
+                                                                "not-authorized",
+                                                                "not-well-formed",
+                                                                "policy-violation",
+                                                                "remote-connection-failed",
+                                                                "reset",
+                                                                "resource-constraint",
+                                                                "restricted-xml",
+                                                                "see-other-host",
+                                                                "system-shutdown",
+                                                                "undefined-condition",
+                                                                "unsupported-encoding",
+                                                                "unsupported-feature",
+                                                                "unsupported-stanza-type",
+                                                                "unsupported-version"};
 static_assert(stream_conditions.size() == static_cast<std::size_t>(StreamCondition::unsupported_version) + 1);
 
 const ConditionRow& row(Condition condition) { return conditions[static_cast<std::size_t>(condition)]; }

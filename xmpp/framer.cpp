@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A scanner of top-level elements. It knows just enough of XML to find their ends: tags, quotes, CDATA. It may be wrong
-// about malformed input, since expat parses every frame and accepts exactly one element.
+// A scanner of top-level elements. It knows just enough of XML to find their ends: tags, quotes, CDATA. It
+// may be wrong about malformed input, since expat parses every frame and accepts exactly one element.
 #include "xmpp/framer.h"
 
 #include <algorithm>
@@ -10,19 +10,19 @@
 namespace xmpp {
 
 enum class Framer::State : std::uint8_t {
-    between,         // outside of any element: white space, '<'
-    content,         // inside an element
-    after_less,      // '<'
-    after_bang,      // "<!"
-    declaration,     // "<?xml …": the XML declaration, until "?>"; detail_: the last byte was '?'
-    tag,             // in a start tag, outside of quotes
-    tag_slash,       // '/' in a start tag
-    single_quoted,   // in an attribute's value
+    between,        // outside of any element: white space, '<'
+    content,        // inside an element
+    after_less,     // '<'
+    after_bang,     // "<!"
+    declaration,    // "<?xml …": the XML declaration, until "?>"; detail_: the last byte was '?'
+    tag,            // in a start tag, outside of quotes
+    tag_slash,      // '/' in a start tag
+    single_quoted,  // in an attribute's value
     double_quoted,
-    end_tag,         // "</…" inside an element
-    footer,          // "</…" outside: detail_ bytes of the stream's name are there
-    cdata_start,     // "<![": detail_ bytes of "CDATA[" are there
-    cdata,           // detail_: how many ']' stand before, at most two
+    end_tag,      // "</…" inside an element
+    footer,       // "</…" outside: detail_ bytes of the stream's name are there
+    cdata_start,  // "<![": detail_ bytes of "CDATA[" are there
+    cdata,        // detail_: how many ']' stand before, at most two
 };
 
 namespace {
@@ -100,26 +100,22 @@ Framer::Frame Framer::next(std::string_view input) {
 Framer::Step Framer::scan(std::string_view input, std::size_t at) {
     const auto find = [&](char c) {
         const void* found = std::memchr(input.data() + at, c, input.size() - at);
-        return found ? static_cast<std::size_t>(static_cast<const char*>(found) - input.data()) : input.size();
+        return found ? static_cast<std::size_t>(static_cast<const char*>(found) - input.data())
+                     : input.size();
     };
     switch (static_cast<State>(state_)) {
-        case State::between:
-            return scan_between(input[at], at);
+        case State::between: return scan_between(input[at], at);
         case State::content:
             at = find('<');
             if (at < input.size()) enter(State::after_less);
             return {std::min(at + 1, input.size())};
-        case State::after_less:
-            return scan_after_less(input[at], at);
+        case State::after_less: return scan_after_less(input[at], at);
         case State::after_bang:
-            if (input[at] != '[' || depth_ == 0)
-                return {at, Found::nothing, &errors::markup};
+            if (input[at] != '[' || depth_ == 0) return {at, Found::nothing, &errors::markup};
             enter(State::cdata_start);
             return {at + 1};
-        case State::declaration:
-            return scan_declaration(input, at);
-        case State::tag:
-            return scan_tag(input, at);
+        case State::declaration: return scan_declaration(input, at);
+        case State::tag: return scan_tag(input, at);
         case State::tag_slash:
             if (input[at] != '>') return {at, Found::nothing, &errors::stray_slash};
             return end_element(at + 1);
@@ -133,15 +129,12 @@ Framer::Step Framer::scan(std::string_view input, std::size_t at) {
             if (at == input.size()) return {at};
             --depth_;
             return end_element(at + 1);
-        case State::footer:
-            return scan_footer(input[at], at);
+        case State::footer: return scan_footer(input[at], at);
         case State::cdata_start:
-            if (input[at] != cdata_name[detail_])
-                return {at, Found::nothing, &errors::no_cdata};
+            if (input[at] != cdata_name[detail_]) return {at, Found::nothing, &errors::no_cdata};
             if (++detail_ == cdata_name.size()) enter(State::cdata);
             return {at + 1};
-        case State::cdata:
-            return scan_cdata(input, at);
+        case State::cdata: return scan_cdata(input, at);
     }
     assert(false);
     return {input.size()};
@@ -180,8 +173,7 @@ Framer::Step Framer::scan_after_less(char c, std::size_t at) {
     }
     if (c == '?') {
         // Only the very first thing in a stream; a second one finds has_declaration_ set.
-        if (!header_expected_ || has_declaration_)
-            return {at, Found::nothing, &errors::instruction};
+        if (!header_expected_ || has_declaration_) return {at, Found::nothing, &errors::instruction};
         has_declaration_ = true;
         enter(State::declaration);
         return {at + 1};
@@ -191,14 +183,12 @@ Framer::Step Framer::scan_after_less(char c, std::size_t at) {
         enter(depth_ == 0 ? State::footer : State::end_tag);
         return {at + 1};
     }
-    if (c == '\0' && header_expected_)
-        return {at, Found::nothing, &errors::not_utf8};
-    const bool starts_name = c == ':' || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80);
+    if (c == '\0' && header_expected_) return {at, Found::nothing, &errors::not_utf8};
+    const bool starts_name =
+        c == ':' || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80);
     if (!starts_name) return {at, Found::nothing, &errors::no_name};
-    if (depth_ >= limits_->depth)
-        return {at, Found::nothing, &errors::too_deep};
-    if (++elements_ > limits_->elements)
-        return {at, Found::nothing, &errors::too_many_elements};
+    if (depth_ >= limits_->depth) return {at, Found::nothing, &errors::too_deep};
+    if (++elements_ > limits_->elements) return {at, Found::nothing, &errors::too_many_elements};
     attributes_ = 0;
     enter(State::tag);
     return {at + 1};
@@ -212,19 +202,15 @@ Framer::Step Framer::scan_tag(std::string_view input, std::size_t at) {
                 ++depth_;
                 enter(State::content);
                 return {at + 1};
-            case '/':
-                enter(State::tag_slash);
-                return {at + 1};
+            case '/': enter(State::tag_slash); return {at + 1};
             case '\'':
             case '"':
                 if (++attributes_ > limits_->attributes)
                     return {at, Found::nothing, &errors::too_many_attributes};
                 enter(input[at] == '\'' ? State::single_quoted : State::double_quoted);
                 return {at + 1};
-            case '<':
-                return {at, Found::nothing, &errors::stray_less};
-            default:
-                break;
+            case '<': return {at, Found::nothing, &errors::stray_less};
+            default: break;
         }
     }
     return {at};
@@ -244,8 +230,7 @@ Framer::Step Framer::scan_declaration(std::string_view input, std::size_t at) {
 
 Framer::Step Framer::scan_footer(char c, std::size_t at) {
     if (detail_ < stream_name.size()) {
-        if (c != stream_name[detail_])
-            return {at, Found::nothing, &errors::stray_end};
+        if (c != stream_name[detail_]) return {at, Found::nothing, &errors::stray_end};
         ++detail_;
         return {at + 1};
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RFC 7622: Address Format. ASCII is settled here with tables; anything else goes to precis.cpp. Text that is in normal
-// form already costs one pass and no allocation.
+// RFC 7622: Address Format. ASCII is settled here with tables; anything else goes to precis.cpp. Text that is
+// in normal form already costs one pass and no allocation.
 #include "xmpp/jid.h"
 
 #include <arpa/inet.h>
@@ -57,14 +57,17 @@ bool is_normal_resourcepart(std::string_view text) {
     return fits(text) && all_are(text, normal_in_resource) && text.front() != ' ';
 }
 
-// NR-LDH labels (RFC 5890 §2.3.1), lower case. Dotted numbers are of this form, too, and stand for IPv4 addresses.
+// NR-LDH labels (RFC 5890 §2.3.1), lower case. Dotted numbers are of this form, too, and stand for IPv4
+// addresses.
 bool is_normal_domain(std::string_view text) {
     if (!fits(text) || !all_are(text, normal_in_domain)) return false;
     for (;;) {
         const std::size_t dot = text.find('.');
         const std::string_view label = text.substr(0, dot);
-        if (label.empty() || label.size() > max_label || label.front() == '-' || label.back() == '-') return false;
-        if (label.size() >= 4 && label[2] == '-' && label[3] == '-') return false;  // "xn--": not for the fast path
+        if (label.empty() || label.size() > max_label || label.front() == '-' || label.back() == '-')
+            return false;
+        if (label.size() >= 4 && label[2] == '-' && label[3] == '-')
+            return false;  // "xn--": not for the fast path
         if (dot == std::string_view::npos) return true;
         text.remove_prefix(dot + 1);
     }
@@ -117,7 +120,9 @@ Jid::Jid(JidView view) : text_{view.text()} {
 }
 
 JidView Jid::view() const {
-    const auto position = [](std::uint16_t p) { return p == 0xffff ? std::string_view::npos : std::size_t{p}; };
+    const auto position = [](std::uint16_t p) {
+        return p == 0xffff ? std::string_view::npos : std::size_t{p};
+    };
     return {text_, position(at_), position(slash_)};
 }
 
@@ -160,9 +165,10 @@ Jid Jid::with_resource(std::string_view normal_resourcepart) const {
 
 std::optional<JidView> view_if_normal(std::string_view text) {
     const Parts parts = split(text);
-    const bool is_normal = is_normal_domain(parts.domainpart) &&
-                           (parts.at == std::string_view::npos || is_normal_localpart(parts.localpart)) &&
-                           (parts.slash == std::string_view::npos || is_normal_resourcepart(parts.resourcepart));
+    const bool is_normal =
+        is_normal_domain(parts.domainpart) &&
+        (parts.at == std::string_view::npos || is_normal_localpart(parts.localpart)) &&
+        (parts.slash == std::string_view::npos || is_normal_resourcepart(parts.resourcepart));
     if (!is_normal) return std::nullopt;
     return JidView{text, parts.at, parts.slash};
 }
@@ -177,7 +183,8 @@ std::optional<std::string> normalise_localpart(std::string_view text) {
         const std::uint8_t kinds = table[static_cast<unsigned char>(c)];
         return (kinds & ascii) != 0 && (kinds & normal_in_localpart) == 0;
     };
-    if (!result || !fits(*result) || std::any_of(result->begin(), result->end(), is_forbidden)) return std::nullopt;
+    if (!result || !fits(*result) || std::any_of(result->begin(), result->end(), is_forbidden))
+        return std::nullopt;
     return result;
 }
 

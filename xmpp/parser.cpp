@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// expat, driven safely (RFC 6120 §11, RFC 6120 §4.9.3 for the errors). One long-lived parser stands inside a synthetic
-// stream header and is fed one whole element a time; whatever leaves it in doubt replaces it. The only user of expat.
+// expat, driven safely (RFC 6120 §11, RFC 6120 §4.9.3 for the errors). One long-lived parser stands inside a
+// synthetic stream header and is fed one whole element a time; whatever leaves it in doubt replaces it. The
+// only user of expat.
 #include "xmpp/parser.h"
 
 #include <expat.h>
@@ -45,24 +46,22 @@ detail::QName split(const XML_Char* triplet) {
     if (first == std::string_view::npos) return {{}, whole, {}, false};
     const std::size_t second = whole.find(separator, first + 1);
     if (second == std::string_view::npos) return {whole.substr(0, first), whole.substr(first + 1), {}, false};
-    return {whole.substr(0, first), whole.substr(first + 1, second - first - 1), whole.substr(second + 1), true};
+    return {whole.substr(0, first), whole.substr(first + 1, second - first - 1), whole.substr(second + 1),
+            true};
 }
 
 std::string_view or_empty(const XML_Char* text) { return text ? std::string_view{text} : std::string_view{}; }
 
 StreamError error_of(XML_Error code) {
     switch (code) {
-        case XML_ERROR_NO_MEMORY:
-            return {StreamCondition::resource_constraint};
+        case XML_ERROR_NO_MEMORY: return {StreamCondition::resource_constraint};
         case XML_ERROR_UNKNOWN_ENCODING:
-        case XML_ERROR_INCORRECT_ENCODING:
-            return {StreamCondition::unsupported_encoding};
+        case XML_ERROR_INCORRECT_ENCODING: return {StreamCondition::unsupported_encoding};
         case XML_ERROR_UNDEFINED_ENTITY:  // RFC 6120 §11.1: entities other than the five predefined
         case XML_ERROR_MISPLACED_XML_PI:
         case XML_ERROR_AMPLIFICATION_LIMIT_BREACH:
             return {StreamCondition::restricted_xml, XML_ErrorString(code)};
-        default:
-            return {StreamCondition::not_well_formed, XML_ErrorString(code)};
+        default: return {StreamCondition::not_well_formed, XML_ErrorString(code)};
     }
 }
 
@@ -79,7 +78,7 @@ struct Parser::State {
     explicit State(const Limits& l) : limits{l} {
         // The builder counts in 32 and 16 bits.
         limits.stanza_bytes = std::min(limits.stanza_bytes, std::uint32_t{1} << 28);
-        limits.attributes = std::min(limits.attributes, std::uint32_t{0xffff});
+        limits.attributes = std::min(limits.attributes, std::uint32_t{0xfffe});  // one more for the stamp
     }
 
     Expat& expat_for(const StreamHeader* header);
@@ -87,7 +86,9 @@ struct Parser::State {
     std::optional<StreamError> run(Expat& expat, std::string_view bytes);
     void fail(StreamCondition condition, std::string text = {});
 
-    std::uint32_t position() const { return static_cast<std::uint32_t>(XML_GetCurrentByteIndex(parser) - base); }
+    std::uint32_t position() const {
+        return static_cast<std::uint32_t>(XML_GetCurrentByteIndex(parser) - base);
+    }
     std::uint32_t event_size() const { return static_cast<std::uint32_t>(XML_GetCurrentByteCount(parser)); }
 
     void on_declaration(const XML_Char* prefix, const XML_Char* ns);
@@ -98,10 +99,10 @@ struct Parser::State {
     Limits limits;
     Expat plain, special;
     detail::StanzaBuilder builder;
-    XML_Parser parser = nullptr;  // the one running
-    XML_Index base = 0;           // where the stanza begins in all that was fed to it
+    XML_Parser parser = nullptr;     // the one running
+    XML_Index base = 0;              // where the stanza begins in all that was fed to it
     std::uint32_t declarations = 0;  // on the element about to start
-    bool in_stanza = false;       // the synthetic header is behind us
+    bool in_stanza = false;          // the synthetic header is behind us
     std::optional<StreamError> error;
 };
 
@@ -114,14 +115,15 @@ void refuse_restricted(XML_Parser parser) {
         static_cast<Run*>(run)->fail(StreamCondition::restricted_xml, "comments are not allowed");
     });
     XML_SetProcessingInstructionHandler(parser, [](void* run, const XML_Char*, const XML_Char*) {
-        static_cast<Run*>(run)->fail(StreamCondition::restricted_xml, "processing instructions are not allowed");
+        static_cast<Run*>(run)->fail(StreamCondition::restricted_xml,
+                                     "processing instructions are not allowed");
     });
     XML_SetStartDoctypeDeclHandler(
         parser, [](void* run, const XML_Char*, const XML_Char*, const XML_Char*, int) {
             static_cast<Run*>(run)->fail(StreamCondition::restricted_xml, "document types are not allowed");
         });
-    XML_SetEntityDeclHandler(parser, [](void* run, const XML_Char*, int, const XML_Char*, int, const XML_Char*,
-                                        const XML_Char*, const XML_Char*, const XML_Char*) {
+    XML_SetEntityDeclHandler(parser, [](void* run, const XML_Char*, int, const XML_Char*, int,
+                                        const XML_Char*, const XML_Char*, const XML_Char*, const XML_Char*) {
         static_cast<Run*>(run)->fail(StreamCondition::restricted_xml, "entities are not allowed");
     });
     XML_SetSkippedEntityHandler(parser, [](void* run, const XML_Char*, int) {
@@ -149,7 +151,8 @@ void Parser::State::on_start(const XML_Char* name, const XML_Char** attributes) 
     if (builder.depth() == 0 && builder.elements() != 0)
         return fail(StreamCondition::not_well_formed, "more than one element");
     if (builder.depth() >= limits.depth) return fail(StreamCondition::policy_violation, "nested too deeply");
-    if (builder.elements() >= limits.elements) return fail(StreamCondition::policy_violation, "too many elements");
+    if (builder.elements() >= limits.elements)
+        return fail(StreamCondition::policy_violation, "too many elements");
     std::size_t count = declarations;
     for (const XML_Char** each = attributes; *each; each += 2) ++count;
     if (count > limits.attributes) return fail(StreamCondition::policy_violation, "too many attributes");
@@ -186,8 +189,9 @@ void Parser::State::start(Expat& expat, const StreamHeader* header) {
             static_cast<State*>(run)->on_start(name, attributes);
         },
         [](void* run, const XML_Char*) { static_cast<State*>(run)->on_end(); });
-    XML_SetCharacterDataHandler(
-        parser, [](void* run, const XML_Char* text, int size) { static_cast<State*>(run)->on_text(text, size); });
+    XML_SetCharacterDataHandler(parser, [](void* run, const XML_Char* text, int size) {
+        static_cast<State*>(run)->on_text(text, size);
+    });
     XML_SetStartNamespaceDeclHandler(parser, [](void* run, const XML_Char* prefix, const XML_Char* ns) {
         static_cast<State*>(run)->on_declaration(prefix, ns);
     });
@@ -214,7 +218,8 @@ Parser::State::Expat& Parser::State::expat_for(const StreamHeader* header) {
     const bool is_special = header && !header->extra_prefixes.empty();
     Expat& expat = is_special ? special : plain;
     const bool is_other_stream = is_special && expat.prefixes != header->extra_prefixes;
-    if (!expat.handle || expat.fed > bytes_per_parser || is_other_stream) start(expat, is_special ? header : nullptr);
+    if (!expat.handle || expat.fed > bytes_per_parser || is_other_stream)
+        start(expat, is_special ? header : nullptr);
     return expat;
 }
 
@@ -254,7 +259,8 @@ Parser::~Parser() = default;
 Parser::Parser(Parser&&) noexcept = default;
 Parser& Parser::operator=(Parser&&) noexcept = default;
 
-Result<Stanza, StreamError> Parser::parse(std::string_view bytes, const StreamHeader* header, JidView stamp_from) {
+Result<Stanza, StreamError> Parser::parse(std::string_view bytes, const StreamHeader* header,
+                                          JidView stamp_from) {
     bytes = trim(bytes);
     if (bytes.empty()) return Failure{StreamError{StreamCondition::not_well_formed, "no element"}};
     if (bytes.size() > state_->limits.stanza_bytes)
@@ -298,8 +304,10 @@ struct HeaderRun {
     void on_declaration(std::string_view prefix, std::string_view ns) {
         if (has_started || error) return;
         if (header.extra_prefixes.size() >= max_attributes) return fail(StreamCondition::policy_violation);
-        if (prefix.empty()) default_ns = ns;
-        else if (prefix != "stream" && prefix != "xml") header.extra_prefixes.emplace_back(prefix, ns);
+        if (prefix.empty())
+            default_ns = ns;
+        else if (prefix != "stream" && prefix != "xml")
+            header.extra_prefixes.emplace_back(prefix, ns);
     }
 
     void on_start(const detail::QName& name, const XML_Char** attributes) {
@@ -307,14 +315,15 @@ struct HeaderRun {
         if (has_started) return fail(StreamCondition::not_well_formed, "more than a stream header");
         has_started = true;
         end = static_cast<std::size_t>(XML_GetCurrentByteIndex(parser) + XML_GetCurrentByteCount(parser));
-        if (name.local != "stream") return fail(StreamCondition::bad_format);                   // RFC 6120 §4.9.3.1
-        if (name.ns != ns::stream) return fail(StreamCondition::invalid_namespace);             // RFC 6120 §4.8.1
-        if (name.prefix != "stream") return fail(StreamCondition::bad_namespace_prefix);        // RFC 6120 §4.8.5
+        if (name.local != "stream") return fail(StreamCondition::bad_format);        // RFC 6120 §4.9.3.1
+        if (name.ns != ns::stream) return fail(StreamCondition::invalid_namespace);  // RFC 6120 §4.8.1
+        if (name.prefix != "stream") return fail(StreamCondition::bad_namespace_prefix);  // RFC 6120 §4.8.5
         if (default_ns != ns::client && default_ns != ns::server)
-            return fail(StreamCondition::invalid_namespace);                                    // RFC 6120 §4.8.2
+            return fail(StreamCondition::invalid_namespace);  // RFC 6120 §4.8.2
         std::size_t count = header.extra_prefixes.size();
         for (; *attributes; attributes += 2) {
-            if (++count > max_attributes) return fail(StreamCondition::policy_violation, "too many attributes");
+            if (++count > max_attributes)
+                return fail(StreamCondition::policy_violation, "too many attributes");
             take(split(attributes[0]), attributes[1]);
         }
     }

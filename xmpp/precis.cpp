@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// RFC 8264/8265 (PRECIS) and IDNA2008 on ICU. Every profile is applied until it changes nothing more: what does not come
-// to rest after the second pass is refused, so that a normalised text always normalises to itself.
+// RFC 8264/8265 (PRECIS) and IDNA2008 on ICU. Every profile is applied until it changes nothing more: what
+// does not come to rest after the second pass is refused, so that a normalised text always normalises to
+// itself.
 #include "xmpp/precis.h"
 
 #include <unicode/idna.h>
@@ -49,15 +50,28 @@ bool has_compatibility_form(UChar32 c) {
 // RFC 8264 §9.6 (RFC 5892 §2.6)
 std::optional<Class> exception(UChar32 c) {
     switch (c) {
-        case 0x00DF: case 0x03C2: case 0x06FD: case 0x06FE: case 0x0F0B: case 0x3007:
-            return Class::valid;
-        case 0x00B7: case 0x0375: case 0x05F3: case 0x05F4: case 0x30FB:
-            return Class::context;
-        case 0x0640: case 0x07FA: case 0x302E: case 0x302F: case 0x3031: case 0x3032: case 0x3033: case 0x3034:
-        case 0x3035: case 0x303B:
-            return Class::disallowed;
-        default:
-            break;
+        case 0x00DF:
+        case 0x03C2:
+        case 0x06FD:
+        case 0x06FE:
+        case 0x0F0B:
+        case 0x3007: return Class::valid;
+        case 0x00B7:
+        case 0x0375:
+        case 0x05F3:
+        case 0x05F4:
+        case 0x30FB: return Class::context;
+        case 0x0640:
+        case 0x07FA:
+        case 0x302E:
+        case 0x302F:
+        case 0x3031:
+        case 0x3032:
+        case 0x3033:
+        case 0x3034:
+        case 0x3035:
+        case 0x303B: return Class::disallowed;
+        default: break;
     }
     if ((c >= 0x0660 && c <= 0x0669) || (c >= 0x06F0 && c <= 0x06F9)) return Class::context;
     return std::nullopt;
@@ -71,16 +85,18 @@ Class classify(UChar32 c) {
     if (c >= 0x21 && c <= 0x7E) return Class::valid;
     if (c == 0x200C || c == 0x200D) return Class::context;
     const int hangul = u_getIntPropertyValue(c, UCHAR_HANGUL_SYLLABLE_TYPE);
-    const bool is_old_hangul = hangul == U_HST_LEADING_JAMO || hangul == U_HST_VOWEL_JAMO || hangul == U_HST_TRAILING_JAMO;
-    if (is_old_hangul || u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT) || U_IS_UNICODE_NONCHAR(c) ||
-        category == U_CONTROL_CHAR)
+    const bool is_old_hangul =
+        hangul == U_HST_LEADING_JAMO || hangul == U_HST_VOWEL_JAMO || hangul == U_HST_TRAILING_JAMO;
+    if (is_old_hangul || u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT) ||
+        U_IS_UNICODE_NONCHAR(c) || category == U_CONTROL_CHAR)
         return Class::disallowed;
     if (has_compatibility_form(c)) return Class::only_freeform;
     const auto mask = U_MASK(category);
-    constexpr auto letters_and_digits = U_GC_LL_MASK | U_GC_LU_MASK | U_GC_LO_MASK | U_GC_ND_MASK | U_GC_LM_MASK |
-                                        U_GC_MN_MASK | U_GC_MC_MASK;
+    constexpr auto letters_and_digits = U_GC_LL_MASK | U_GC_LU_MASK | U_GC_LO_MASK | U_GC_ND_MASK |
+                                        U_GC_LM_MASK | U_GC_MN_MASK | U_GC_MC_MASK;
     if (mask & letters_and_digits) return Class::valid;
-    constexpr auto others = U_GC_LT_MASK | U_GC_NL_MASK | U_GC_NO_MASK | U_GC_ME_MASK | U_GC_ZS_MASK | U_GC_S_MASK | U_GC_P_MASK;
+    constexpr auto others =
+        U_GC_LT_MASK | U_GC_NL_MASK | U_GC_NO_MASK | U_GC_ME_MASK | U_GC_ZS_MASK | U_GC_S_MASK | U_GC_P_MASK;
     return mask & others ? Class::only_freeform : Class::disallowed;
 }
 
@@ -101,7 +117,9 @@ bool follows_virama(const UnicodeString& text, int at) {
 
 // RFC 5892 appendix A.1: between a character that joins to its left and one that joins to its right.
 bool breaks_a_cursive_connection(const UnicodeString& text, int at) {
-    const auto joining = [&](int index) { return u_getIntPropertyValue(text.char32At(index), UCHAR_JOINING_TYPE); };
+    const auto joining = [&](int index) {
+        return u_getIntPropertyValue(text.char32At(index), UCHAR_JOINING_TYPE);
+    };
     int left = at;
     do {
         if (left == 0) return false;
@@ -131,10 +149,12 @@ bool is_allowed_here(const UnicodeString& text, int at) {
         case 0x200D: return follows_virama(text, at);
         case 0x00B7: return before(text, at) == 'l' && after(text, at) == 'l';
         case 0x0375: return has_script(after(text, at), USCRIPT_GREEK);
-        case 0x05F3: case 0x05F4: return has_script(before(text, at), USCRIPT_HEBREW);
+        case 0x05F3:
+        case 0x05F4: return has_script(before(text, at), USCRIPT_HEBREW);
         case 0x30FB:
             return any_of(text, [](UChar32 each) {
-                return has_script(each, USCRIPT_HIRAGANA) || has_script(each, USCRIPT_KATAKANA) || has_script(each, USCRIPT_HAN);
+                return has_script(each, USCRIPT_HIRAGANA) || has_script(each, USCRIPT_KATAKANA) ||
+                       has_script(each, USCRIPT_HAN);
             });
         default: break;
     }
@@ -155,7 +175,8 @@ bool conforms(const UnicodeString& text, bool to_freeform) {
     return true;
 }
 
-// RFC 8264 §5.2.1: fullwidth and halfwidth characters become what they are compatible with; nothing else does.
+// RFC 8264 §5.2.1: fullwidth and halfwidth characters become what they are compatible with; nothing else
+// does.
 std::optional<UnicodeString> width_mapped(const UnicodeString& text) {
     UnicodeString mapped;
     for (int i = 0; i < text.length(); i = text.moveIndex32(i, 1)) {
@@ -201,7 +222,8 @@ bool keeps_bidi_rule(const UnicodeString& text) {
 
 // Refuses what is not UTF-8 instead of repairing it.
 std::optional<UnicodeString> decode(std::string_view utf8) {
-    UnicodeString text = UnicodeString::fromUTF8(icu::StringPiece{utf8.data(), static_cast<std::int32_t>(utf8.size())});
+    UnicodeString text =
+        UnicodeString::fromUTF8(icu::StringPiece{utf8.data(), static_cast<std::int32_t>(utf8.size())});
     std::string back;
     text.toUTF8String(back);
     if (back != utf8) return std::nullopt;
@@ -256,7 +278,8 @@ const icu::IDNA* idna() {
     return instance.get();
 }
 
-// RFC 5892 §3 for a U-label: what UTS 46 lets through beyond IDNA2008 (symbols, emoji, compatibility forms) is refused.
+// RFC 5892 §3 for a U-label: what UTS 46 lets through beyond IDNA2008 (symbols, emoji, compatibility forms)
+// is refused.
 bool is_idna2008(const UnicodeString& label) {
     const bool is_ldh = !any_of(label, [](UChar32 c) {
         return c < 0x80 && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
@@ -309,7 +332,8 @@ std::optional<std::string> domain_name(std::string_view utf8) {
     UnicodeString checked;
     icu::IDNAInfo info;
     idna()->nameToUnicode(whole, checked, info, status);
-    const bool is_accepted = (info.getErrors() & ~static_cast<std::uint32_t>(UIDNA_ERROR_DOMAIN_NAME_TOO_LONG)) == 0;
+    const bool is_accepted =
+        (info.getErrors() & ~static_cast<std::uint32_t>(UIDNA_ERROR_DOMAIN_NAME_TOO_LONG)) == 0;
     if (U_FAILURE(status) || !is_accepted || checked != whole) return std::nullopt;
     return encode(whole);
 }

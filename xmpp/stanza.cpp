@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reading a stanza's nodes, and writing it out again. Source bytes are passed through wherever they mean the same at
-// their new place; what leans on a prefix declared outside is written anew. Nothing here recurses: nesting costs no stack.
+// Reading a stanza's nodes, and writing it out again. Source bytes are passed through wherever they mean the
+// same at their new place; what leans on a prefix declared outside is written anew. Nothing here recurses:
+// nesting costs no stack.
 #include "xmpp/stanza.h"
 
 #include <cstdlib>
@@ -31,7 +32,8 @@ void append_attribute(std::string& out, std::string_view name, std::string_view 
 }
 
 // `ordinal`: tells the generated prefixes of one start tag apart. No prefix of the source is relied upon.
-void append_attribute(std::string& out, const Block& block, const Attribute& attribute, std::uint32_t ordinal) {
+void append_attribute(std::string& out, const Block& block, const Attribute& attribute,
+                      std::uint32_t ordinal) {
     const std::string_view ns = block.view(attribute.ns);
     const std::string_view name = block.view(attribute.name);
     if (ns.empty()) return append_attribute(out, name, block.view(attribute.value));
@@ -43,7 +45,8 @@ void append_attribute(std::string& out, const Block& block, const Attribute& att
     append_attribute(out, prefixed.append(name), block.view(attribute.value));
 }
 
-// The bytes as they came; when they lean on another default namespace than there is, it is declared on the element.
+// The bytes as they came; when they lean on another default namespace than there is, it is declared on the
+// element.
 void append_source(std::string& out, const Block& block, const Node& node, std::string_view inherited) {
     const std::string_view outer_default = block.view(node.outer_default);
     if (!node.needs_default || outer_default == inherited) {
@@ -73,7 +76,8 @@ void append_element(std::string& out, const Block& block, std::uint32_t top, std
         if (node.is_text) {
             append_escaped_text(out, block.view(node.name));
         } else {
-            // What is written anew carries its own namespace as default, so that is what its children inherit.
+            // What is written anew carries its own namespace as default, so that is what its children
+            // inherit.
             const std::string_view around = at == top ? inherited : block.view(nodes[node.parent].ns);
             const bool as_it_came = !node.needs_prefix && !(at == 0 && block.is_stamped);
             if (as_it_came) {
@@ -106,22 +110,29 @@ std::string_view Element::name() const {
     return block_ ? block_->view(block_->nodes()[node_].name) : std::string_view{};
 }
 
-std::string_view Element::ns() const { return block_ ? block_->view(block_->nodes()[node_].ns) : std::string_view{}; }
+std::string_view Element::ns() const {
+    return block_ ? block_->view(block_->nodes()[node_].ns) : std::string_view{};
+}
 
 bool Element::is(std::string_view name, std::string_view ns) const {
     return block_ && this->name() == name && this->ns() == ns;
 }
 
-std::string_view Element::attr(std::string_view name) const { return find_attr(name).value_or(std::string_view{}); }
+std::string_view Element::attr(std::string_view name) const {
+    return find_attr(name).value_or(std::string_view{});
+}
 
-std::optional<std::string_view> Element::find_attr(std::string_view name) const { return find_attr(name, {}); }
+std::optional<std::string_view> Element::find_attr(std::string_view name) const {
+    return find_attr(name, {});
+}
 
 std::optional<std::string_view> Element::find_attr(std::string_view name, std::string_view ns) const {
     if (!block_) return std::nullopt;
     const Node& node = block_->nodes()[node_];
     const Attribute* const first = block_->attributes() + node.first_attribute;
     for (const Attribute* each = first; each != first + node.attribute_count; ++each)
-        if (block_->view(each->name) == name && block_->view(each->ns) == ns) return block_->view(each->value);
+        if (block_->view(each->name) == name && block_->view(each->ns) == ns)
+            return block_->view(each->value);
     return std::nullopt;
 }
 
@@ -214,8 +225,8 @@ void append_rewritten(std::string& out, std::string_view name, bool is_rewritten
     }
 }
 
-std::optional<std::string_view> original_address(const Block& block, const detail::Address& address, Element root,
-                                                 std::string_view name) {
+std::optional<std::string_view> original_address(const Block& block, const detail::Address& address,
+                                                 Element root, std::string_view name) {
     if (!address.is_present) return std::nullopt;
     return address.is_bad ? root.attr(name) : block.address(address).text();
 }
@@ -261,7 +272,8 @@ void Stanza::write(std::string& out, const Rewrite& rewrite) const {
             const Node& child = block.nodes()[at];
             if (child.is_text) continue;
             const bool is_stripped = rewrite.strip && rewrite.strip(Element{block_, at}, rewrite.context);
-            // Source that leans on the content namespace may go through: the recipient's stream has it as default.
+            // Source that leans on the content namespace may go through: the recipient's stream has it as
+            // default.
             const bool as_it_came =
                 !child.needs_prefix && (!child.needs_default || block.view(child.outer_default) == ns);
             if (!is_stripped && as_it_came) continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The one allocation behind a Stanza, private to xmpp/: counter, addresses, node array, attributes, the source bytes and
-// behind them whatever text could not be found in the source as it is (resolved entities, normalised addresses).
+// The one allocation behind a Stanza, private to xmpp/: counter, addresses, node array, attributes, the
+// source bytes and behind them whatever text could not be found in the source as it is (resolved entities,
+// normalised addresses).
 #pragma once
 
 #include <atomic>
@@ -21,12 +22,14 @@ struct Attribute {
     Span name, ns, value;
 };
 
-// An element, or a run of character data. Nodes stand in document order: an element's first child is the node behind it.
+// An element, or a run of character data. Nodes stand in document order: an element's first child is the node
+// behind it.
 struct Node {
-    Span name;           // the local name; of character data: the text, entities resolved
+    Span name;  // the local name; of character data: the text, entities resolved
     Span ns;
     Span outer_default;  // the default namespace where the element stands
-    std::uint32_t begin = 0, content = 0, content_end = 0, end = 0;  // in the source: start tag, content, end tag
+    std::uint32_t begin = 0, content = 0, content_end = 0,
+                  end = 0;  // in the source: start tag, content, end tag
     std::uint32_t parent = 0;
     std::uint32_t next = 0;  // sibling; 0: none
     std::uint32_t first_attribute = 0;
@@ -53,9 +56,10 @@ struct Block {
     std::uint32_t source_size = 0;
     std::uint32_t bytes_size = 0;  // source and resolved text
     Kind kind = Kind::other;
-    bool is_stamped = false;             // the root has attributes other than its source
-    bool claims_foreign_from = false;    // stamped over a 'from' that was somebody else's
-    bool payload_is_portable = false;    // the root's content may be copied whole under a root without declarations
+    bool is_stamped = false;           // the root has attributes other than its source
+    bool claims_foreign_from = false;  // stamped over a 'from' that was somebody else's
+    bool payload_is_portable =
+        false;  // the root's content may be copied whole under a root without declarations
     Address to, from;
 
     Node* nodes() { return reinterpret_cast<Node*>(this + 1); }
@@ -66,10 +70,14 @@ struct Block {
     const char* bytes() const { return reinterpret_cast<const char*>(attributes() + attribute_count); }
 
     std::string_view view(Span span) const { return {bytes() + span.at, span.size}; }
-    std::string_view source(std::uint32_t begin, std::uint32_t end) const { return {bytes() + begin, end - begin}; }
+    std::string_view source(std::uint32_t begin, std::uint32_t end) const {
+        return {bytes() + begin, end - begin};
+    }
     JidView address(const Address& address) const {
         if (!address.is_present || address.is_bad) return {};
-        const auto position = [](std::uint16_t p) { return p == 0xffff ? std::string_view::npos : std::size_t{p}; };
+        const auto position = [](std::uint16_t p) {
+            return p == 0xffff ? std::string_view::npos : std::size_t{p};
+        };
         return {view(address.text), position(address.at), position(address.slash)};
     }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// From parser events to a Block. Namespaces are resolved a second time here, by prefix, to learn *where* each was
-// declared: that decides whether an element's source bytes can stand elsewhere. expat has judged their correctness.
+// From parser events to a Block. Namespaces are resolved a second time here, by prefix, to learn *where* each
+// was declared: that decides whether an element's source bytes can stand elsewhere. expat has judged their
+// correctness.
 #include "xmpp/stanza_builder.h"
 
 #include <algorithm>
@@ -18,13 +19,16 @@ namespace {
 
 constexpr std::uint32_t nowhere = std::numeric_limits<std::uint32_t>::max();  // deeper than any element
 
-// Scratch space above this is given back after the stanza, so that one giant does not stay in memory for ever.
+// Scratch space above this is given back after the stanza, so that one giant does not stay in memory for
+// ever.
 constexpr std::size_t scratch_to_keep = 64 * 1024;
 
 template <class Container>
 void reuse(Container& container) {
-    if (container.capacity() * sizeof(container[0]) > scratch_to_keep) Container{}.swap(container);
-    else container.clear();
+    if (container.capacity() * sizeof(container[0]) > scratch_to_keep)
+        Container{}.swap(container);
+    else
+        container.clear();
 }
 
 }  // namespace
@@ -62,7 +66,8 @@ void StanzaBuilder::start_element(const QName& name, std::uint32_t begin, std::u
     const Span ns = namespace_of(name, false);
     Node& node = nodes_[index];
     const std::size_t prefix_size = name.has_prefix ? name.prefix.size() + 1 : 0;
-    node.name = {static_cast<std::uint32_t>(begin + 1 + prefix_size), static_cast<std::uint32_t>(name.local.size())};
+    node.name = {static_cast<std::uint32_t>(begin + 1 + prefix_size),
+                 static_cast<std::uint32_t>(name.local.size())};
     assert(view(node.name) == name.local);
     node.ns = ns;
     node.outer_default = outer_default;
@@ -190,8 +195,8 @@ bool StanzaBuilder::stamp(JidView from) {
     Node& root = nodes_[0];
     const auto first = attributes_.begin() + root.first_attribute;
     const auto last = first + root.attribute_count;
-    const auto found =
-        std::find_if(first, last, [this](const Attribute& a) { return a.ns.size == 0 && view(a.name) == "from"; });
+    const auto found = std::find_if(
+        first, last, [this](const Attribute& a) { return a.ns.size == 0 && view(a.name) == "from"; });
     if (found != last) {
         if (view(found->value) == from.text()) return false;
         // RFC 6120 §8.1.2.1: a client may write its full or its bare JID, and no other.
@@ -222,9 +227,12 @@ Address StanzaBuilder::address_of(std::string_view attribute_name) {
             address.at = position(jid.text().substr(0, jid.text().find('/')).find('@'));
             address.slash = position(jid.text().find('/'));
         };
-        if (const auto normal = view_if_normal(view(attribute.value))) set(attribute.value, *normal);
-        else if (const auto jid = Jid::parse(view(attribute.value))) set(copy(jid->text()), *jid);
-        else address.is_bad = true;
+        if (const auto normal = view_if_normal(view(attribute.value)))
+            set(attribute.value, *normal);
+        else if (const auto jid = Jid::parse(view(attribute.value)))
+            set(copy(jid->text()), *jid);
+        else
+            address.is_bad = true;
         break;
     }
     return address;
@@ -253,8 +261,8 @@ bool StanzaBuilder::payload_is_portable() const {
 Block* StanzaBuilder::allocate() const {
     static_assert(alignof(Node) <= alignof(Block) && alignof(Attribute) <= alignof(Node));
     static_assert(sizeof(Block) % alignof(Node) == 0);
-    const std::size_t size = sizeof(Block) + nodes_.size() * sizeof(Node) + attributes_.size() * sizeof(Attribute) +
-                             source_.size() + resolved_.size();
+    const std::size_t size = sizeof(Block) + nodes_.size() * sizeof(Node) +
+                             attributes_.size() * sizeof(Attribute) + source_.size() + resolved_.size();
     void* memory = std::malloc(size);
     if (!memory) throw std::bad_alloc{};
     Block* block = new (memory) Block;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Collects what the parser reports into reused scratch space and makes a Block of it: one allocation a stanza. Works out
-// which elements would still mean the same if their source bytes were copied elsewhere. Private to xmpp/.
+// Collects what the parser reports into reused scratch space and makes a Block of it: one allocation a
+// stanza. Works out which elements would still mean the same if their source bytes were copied elsewhere.
+// Private to xmpp/.
 #pragma once
 
 #include <cstdint>
@@ -44,15 +45,15 @@ private:
         std::string_view prefix;
         std::string_view outside;  // the namespace when declared outside; copied when first used
         Span ns;
-        std::uint32_t depth;       // of the element that declares it; 0: outside
+        std::uint32_t depth;  // of the element that declares it; 0: outside
         bool is_copied;
     };
     struct Open {
         std::uint32_t node;
-        std::uint32_t last_child;    // 0: none yet
-        std::uint32_t prefix_depth;  // of the outermost prefix declaration used in the element
-        std::uint32_t default_depth; // of the outermost default declaration used
-        std::uint32_t scope;         // bindings before the element's own
+        std::uint32_t last_child;     // 0: none yet
+        std::uint32_t prefix_depth;   // of the outermost prefix declaration used in the element
+        std::uint32_t default_depth;  // of the outermost default declaration used
+        std::uint32_t scope;          // bindings before the element's own
     };
 
     Span copy(std::string_view text);
@@ -73,8 +74,8 @@ private:
     std::vector<Attribute> attributes_;
     std::vector<Open> open_;
     std::vector<Binding> scope_;
-    std::size_t outside_ = 0;   // bindings of scope_ that stand outside
-    std::size_t pending_ = 0;   // where the declarations of the element to start begin
+    std::size_t outside_ = 0;  // bindings of scope_ that stand outside
+    std::size_t pending_ = 0;  // where the declarations of the element to start begin
     std::size_t elements_ = 0;
     bool claims_foreign_from_ = false;
 };

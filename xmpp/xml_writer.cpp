@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Writes well-formed XML into a string. Characters that XML 1.0 §2.2 forbids come out as U+FFFD rather than end the
-// reader's stream.
+// Writes well-formed XML into a string. Characters that XML 1.0 §2.2 forbids come out as U+FFFD rather than
+// end the reader's stream.
 #include "xmpp/xml_writer.h"
 
 #include <array>
@@ -52,7 +52,9 @@ void append_escaped(std::string& out, std::string_view text, std::uint8_t where)
 
 }  // namespace
 
-void append_escaped_text(std::string& out, std::string_view text) { append_escaped(out, text, special_in_text); }
+void append_escaped_text(std::string& out, std::string_view text) {
+    append_escaped(out, text, special_in_text);
+}
 
 void append_escaped_attribute(std::string& out, std::string_view text) {
     append_escaped(out, text, special_in_attribute);

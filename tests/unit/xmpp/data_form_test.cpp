@@ -12,7 +12,8 @@ using namespace xmpp;
 TEST_CASE("a form is read with its fields, options and values") {
     const Stanza x = parse_trusted(
         "<x xmlns='jabber:x:data' type='form'><title>Bot</title><instructions>Fill</instructions>"
-        "<instructions>in</instructions><field var='FORM_TYPE' type='hidden'><value>jabber:bot</value></field>"
+        "<instructions>in</instructions><field var='FORM_TYPE' "
+        "type='hidden'><value>jabber:bot</value></field>"
         "<field type='fixed'><value>Section 1</value></field>"
         "<field type='boolean' label='Public?' var='public'><required/></field>"
         "<field type='list-multi' var='features'><option label='Contests'><value>contests</value></option>"
@@ -79,8 +80,9 @@ TEST_CASE("a filled-in form names no types but that of FORM_TYPE") {
     form.hidden_form_type("urn:x");
     XmlWriter w;
     form.write(w);
-    CHECK(w.take() == "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value>"
-                      "</field><field var='name'><value>Juliet</value></field></x>");
+    CHECK(w.take() ==
+          "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value>"
+          "</field><field var='name'><value>Juliet</value></field></x>");
 }
 
 TEST_CASE("no element reads as an empty form") {

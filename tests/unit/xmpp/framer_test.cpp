@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The framer: finds the same frames however the bytes arrive, looks at each byte once, and keeps the limits while
-// reading. Attacks: rows 1, 4, 5, 8, 9, 10 and 61 of the list (DTDs, re-scanning, depth, smuggling, size, counts, encodings).
+// The framer: finds the same frames however the bytes arrive, looks at each byte once, and keeps the limits
+// while reading. Attacks: rows 1, 4, 5, 8, 9, 10 and 61 of the list (DTDs, re-scanning, depth, smuggling,
+// size, counts, encodings).
 #include "xmpp/framer.h"
 
 #include <catch2/catch.hpp>
@@ -48,7 +49,8 @@ std::vector<std::string> byte_by_byte(std::string_view text) {
     return pieces;
 }
 
-std::optional<StreamCondition> refusal(std::string_view text, const Limits& limits = {}, bool after_header = true) {
+std::optional<StreamCondition> refusal(std::string_view text, const Limits& limits = {},
+                                       bool after_header = true) {
     Framer framer{limits};
     if (after_header) REQUIRE(framer.next(header).found == Found::header);
     const auto seen = feed(framer, {std::string{text}});
@@ -61,8 +63,9 @@ std::optional<StreamCondition> refusal(std::string_view text, const Limits& limi
 TEST_CASE("a stream is cut into header, elements and footer") {
     const Limits limits;
     Framer framer{limits};
-    const auto seen = feed(framer, {std::string{header} + " \n<iq/><message to='>'><b a=\"/>\"/>x<![CDATA[</message>]]>"
-                                                          "</message>\n<r xmlns='urn:xmpp:sm:3'/></stream:stream>"});
+    const auto seen =
+        feed(framer, {std::string{header} + " \n<iq/><message to='>'><b a=\"/>\"/>x<![CDATA[</message>]]>"
+                                            "</message>\n<r xmlns='urn:xmpp:sm:3'/></stream:stream>"});
     const std::vector<Seen> expected = {
         {Found::header, std::string{header}},
         {Found::element, "<iq/>"},
@@ -121,7 +124,8 @@ TEST_CASE("each byte is looked at once, even when all come singly") {
     // What was looked at is overwritten with bytes that would lead any second look astray.
     const Limits limits;
     const std::string stanza = "<message to='a@b'><body>" + std::string(5000, 'x') + "<![CDATA[" +
-                               std::string(3000, ']') + "]]>&amp;</body><x y=\"" + std::string(3000, '>') + "\"/></message>";
+                               std::string(3000, ']') + "]]>&amp;</body><x y=\"" + std::string(3000, '>') +
+                               "\"/></message>";
     Framer framer{limits};
     REQUIRE(framer.next(header).found == Found::header);
     std::string kept;
@@ -139,12 +143,13 @@ TEST_CASE("each byte is looked at once, even when all come singly") {
 }
 
 TEST_CASE("comments, processing instructions and document types end the stream at once") {
-    for (const auto text : {"<!--"sv, "<!DOCTYPE x"sv, "<?xml"sv, "<?php"sv, "<iq><!-"sv, "<iq><?"sv, "<iq><!D"sv,
-                            "<iq><!ENTITY a 'b'>"sv, "<![CDATA[x]]>"sv}) {
+    for (const auto text : {"<!--"sv, "<!DOCTYPE x"sv, "<?xml"sv, "<?php"sv, "<iq><!-"sv, "<iq><?"sv,
+                            "<iq><!D"sv, "<iq><!ENTITY a 'b'>"sv, "<![CDATA[x]]>"sv}) {
         CAPTURE(text);
         CHECK(refusal(text) == StreamCondition::restricted_xml);
     }
-    for (const auto text : {"<!DOCTYPE lolz ["sv, "<?xml version='1.0'?><!DOCTYPE"sv, "<?xml version='1.0'?><?x"sv, "<!--"sv}) {
+    for (const auto text :
+         {"<!DOCTYPE lolz ["sv, "<?xml version='1.0'?><!DOCTYPE"sv, "<?xml version='1.0'?><?x"sv, "<!--"sv}) {
         CAPTURE(text);
         CHECK(refusal(text, {}, false) == StreamCondition::restricted_xml);
     }
@@ -232,9 +237,10 @@ TEST_CASE("random bytes never crash the framer, and what expat takes for one ele
     const auto seed = std::random_device{}();
     CAPTURE(seed);
     std::mt19937 random{seed};
-    const std::string_view pieces[] = {"<", ">", "/>", "</", "a", "<a>", "</a>", "<a/>", "<b", " c=", "'", "\"", "'x'", "=",
-                                       "<!", "[CDATA[", "<![CDATA[", "]]>", "]", "&amp;", "&", ";", "x", "?", " ", "-",
-                                       "\xff", "\xe2\x82\xac", "<a b='", "'>", "</b>", "<b>", "\n"};
+    const std::string_view pieces[] = {
+        "<",  ">",   "/>", "</", "a",       "<a>",          "</a>",   "<a/>", "<b",    " c=", "'",
+        "\"", "'x'", "=",  "<!", "[CDATA[", "<![CDATA[",    "]]>",    "]",    "&amp;", "&",   ";",
+        "x",  "?",   " ",  "-",  "\xff",    "\xe2\x82\xac", "<a b='", "'>",   "</b>",  "<b>", "\n"};
     const Limits limits;
     xmpp::Parser parser{limits};
     std::size_t accepted = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The parser: what it reads, what it refuses and with which stream error (RFC 6120 §4.9.3, §11). Attacks: rows 1 to 3 and
-// 5 to 10 and 61 to 63 of the list.
+// The parser: what it reads, what it refuses and with which stream error (RFC 6120 §4.9.3, §11). Attacks:
+// rows 1 to 3 and 5 to 10 and 61 to 63 of the list.
 #include "xmpp/parser.h"
 
 #include <catch2/catch.hpp>
@@ -17,7 +17,8 @@ namespace {
 thread_local std::size_t allocations = 0;
 }
 
-// Counts what this program allocates with new; stanza blocks and expat use malloc. The sanitizers bring their own.
+// Counts what this program allocates with new; stanza blocks and expat use malloc. The sanitizers bring their
+// own.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(std::size_t size) {
     ++allocations;
@@ -59,8 +60,10 @@ std::string repeated(std::string_view text, std::size_t count) {
 TEST_CASE("a message is read with its attributes, children and text") {
     Parser parser{Limits{}};
     const auto result = parser.parse(
-        "<message from='Romeo@Montague.lit/x' to='juliet@capulet.lit' type='chat' id='a&amp;1' xml:lang='en'>\n"
-        "<body>Wherefore &lt;art&gt; <![CDATA[<thou>]]>?</body><active xmlns='http://jabber.org/protocol/chatstates'/>"
+        "<message from='Romeo@Montague.lit/x' to='juliet@capulet.lit' type='chat' id='a&amp;1' "
+        "xml:lang='en'>\n"
+        "<body>Wherefore &lt;art&gt; <![CDATA[<thou>]]>?</body><active "
+        "xmlns='http://jabber.org/protocol/chatstates'/>"
         "</message>");
     REQUIRE(result);
     const Stanza& stanza = *result;
@@ -97,9 +100,10 @@ TEST_CASE("bad addresses are told from absent ones") {
 TEST_CASE("the server's from stands in for whatever the source has") {
     Parser parser{Limits{}};
     const Jid from = *Jid::parse("romeo@montague.lit/orchard");
-    for (const auto xml : {"<message to='a@b'><body>x</body></message>"sv,
-                           "<message from='eve@evil.example' to='a@b'><body n='1'>x</body></message>"sv,
-                           "<message from='romeo@montague.lit/orchard' to='a@b'><body>x</body></message>"sv}) {
+    for (const auto xml :
+         {"<message to='a@b'><body>x</body></message>"sv,
+          "<message from='eve@evil.example' to='a@b'><body n='1'>x</body></message>"sv,
+          "<message from='romeo@montague.lit/orchard' to='a@b'><body>x</body></message>"sv}) {
         CAPTURE(xml);
         const auto stanza = parser.parse(xml, nullptr, from);
         REQUIRE(stanza);
@@ -114,16 +118,15 @@ TEST_CASE("the server's from stands in for whatever the source has") {
 
 TEST_CASE("kinds are told by name and namespace") {
     Parser parser{Limits{}};
-    const std::pair<std::string_view, Kind> rows[] = {
-        {"<message/>", Kind::message},
-        {"<presence/>", Kind::presence},
-        {"<iq/>", Kind::iq},
-        {"<iq xmlns='jabber:client'/>", Kind::iq},
-        {"<iq xmlns='jabber:server'/>", Kind::iq},
-        {"<iq xmlns='urn:x'/>", Kind::other},
-        {"<foo/>", Kind::other},
-        {"<stream:error/>", Kind::other},
-        {"<a xmlns='urn:xmpp:sm:3' h='1'/>", Kind::other}};
+    const std::pair<std::string_view, Kind> rows[] = {{"<message/>", Kind::message},
+                                                      {"<presence/>", Kind::presence},
+                                                      {"<iq/>", Kind::iq},
+                                                      {"<iq xmlns='jabber:client'/>", Kind::iq},
+                                                      {"<iq xmlns='jabber:server'/>", Kind::iq},
+                                                      {"<iq xmlns='urn:x'/>", Kind::other},
+                                                      {"<foo/>", Kind::other},
+                                                      {"<stream:error/>", Kind::other},
+                                                      {"<a xmlns='urn:xmpp:sm:3' h='1'/>", Kind::other}};
     for (const auto& [xml, kind] : rows) {
         CAPTURE(xml);
         CHECK(parser.parse(xml)->kind() == kind);
@@ -131,10 +134,10 @@ TEST_CASE("kinds are told by name and namespace") {
 }
 
 TEST_CASE("XML that no stream may have is restricted XML") {
-    for (const auto xml : {"<iq><!-- x --></iq>"sv, "<!-- x --><iq/>"sv, "<iq/><!---->"sv, "<iq><?php x?></iq>"sv,
-                           "<?x y?><iq/>"sv, "<?xml version='1.0'?><iq/>"sv, "<iq>&nbsp;</iq>"sv, "<iq a='&lol;'/>"sv,
-                           "<!DOCTYPE iq><iq/>"sv, "<iq><!DOCTYPE x></iq>"sv,
-                           "<!DOCTYPE x [<!ENTITY a 'b'>]><iq>&a;</iq>"sv}) {
+    for (const auto xml : {"<iq><!-- x --></iq>"sv, "<!-- x --><iq/>"sv, "<iq/><!---->"sv,
+                           "<iq><?php x?></iq>"sv, "<?x y?><iq/>"sv, "<?xml version='1.0'?><iq/>"sv,
+                           "<iq>&nbsp;</iq>"sv, "<iq a='&lol;'/>"sv, "<!DOCTYPE iq><iq/>"sv,
+                           "<iq><!DOCTYPE x></iq>"sv, "<!DOCTYPE x [<!ENTITY a 'b'>]><iq>&a;</iq>"sv}) {
         CAPTURE(xml);
         CHECK(refusal(xml) == StreamCondition::restricted_xml);
     }
@@ -144,7 +147,8 @@ TEST_CASE("XML that no stream may have is restricted XML") {
 TEST_CASE("billion laughs, in content and in attributes, ends at the document type") {
     std::string dtd = "<!DOCTYPE lolz [<!ENTITY l0 'lol'>";
     for (int i = 1; i < 10; ++i) {
-        dtd += "<!ENTITY l" + std::to_string(i) + " '" + repeated("&l" + std::to_string(i - 1) + ";", 10) + "'>";
+        dtd +=
+            "<!ENTITY l" + std::to_string(i) + " '" + repeated("&l" + std::to_string(i - 1) + ";", 10) + "'>";
     }
     dtd += "]>";
     CHECK(refusal(dtd + "<iq>&l9;</iq>") == StreamCondition::restricted_xml);
@@ -195,9 +199,10 @@ TEST_CASE("anything but exactly one element is refused") {
 }
 
 TEST_CASE("bytes that are not UTF-8, and characters that are not XML's, are refused") {
-    for (const auto bytes : {"\xff"sv, "\xc0\xaf"sv, "\xe0\x80\xaf"sv, "\xed\xa0\x80"sv, "\xf4\x90\x80\x80"sv,
-                             "\xf8\x88\x80\x80\x80"sv, "\xc3"sv, "\x80"sv, "\0"sv, "\x01"sv, "\x0b"sv, "\xef\xbf\xbe"sv,
-                             "&#0;"sv, "&#1;"sv, "&#xD800;"sv, "&#xFFFE;"sv, "&#x110000;"sv}) {
+    for (const auto bytes :
+         {"\xff"sv, "\xc0\xaf"sv, "\xe0\x80\xaf"sv, "\xed\xa0\x80"sv, "\xf4\x90\x80\x80"sv,
+          "\xf8\x88\x80\x80\x80"sv, "\xc3"sv, "\x80"sv, "\0"sv, "\x01"sv, "\x0b"sv, "\xef\xbf\xbe"sv,
+          "&#0;"sv, "&#1;"sv, "&#xD800;"sv, "&#xFFFE;"sv, "&#x110000;"sv}) {
         CAPTURE(bytes);
         const std::string text{bytes};
         CHECK(refusal("<iq>" + text + "</iq>") == StreamCondition::not_well_formed);
@@ -252,14 +257,16 @@ TEST_CASE("hundreds of thousands of attributes or levels cost no more than the l
     std::string attributes = "<a";
     for (int i = 0; i < 200000; ++i) attributes += " a" + std::to_string(i) + "=''";
     CHECK(refusal(attributes + "/>", limits) == StreamCondition::policy_violation);
-    CHECK(refusal(repeated("<a>", 200000) + repeated("</a>", 200000), limits) == StreamCondition::policy_violation);
+    CHECK(refusal(repeated("<a>", 200000) + repeated("</a>", 200000), limits) ==
+          StreamCondition::policy_violation);
     CHECK(refusal("<a>" + repeated("<a/>", 200000) + "</a>", limits) == StreamCondition::policy_violation);
 }
 
 TEST_CASE("a stanza takes one block and nothing else") {
     Parser parser{Limits{}};
-    const auto xml = "<message from='a@example.com/x' to='b@example.com' type='chat' id='1' xml:lang='en'>"
-                     "<body>5 &lt; 6</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"sv;
+    const auto xml =
+        "<message from='a@example.com/x' to='b@example.com' type='chat' id='1' xml:lang='en'>"
+        "<body>5 &lt; 6</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"sv;
     const Jid from = *Jid::parse("romeo@example.com/orchard");
     for (int i = 0; i < 10; ++i) (void)parser.parse(xml, nullptr, from).ok();
     const std::size_t before = allocations;
@@ -274,17 +281,19 @@ TEST_CASE("a parser stays right when it is replaced after many bytes and after l
     const std::string large = "<message><body>" + std::string(100000, 'x') + "</body></message>";
     for (int i = 0; i < 30000; ++i) {
         const std::string id = std::to_string(i);
-        const auto stanza = parser.parse("<message id='" + id + "'><x" + id + " xmlns='urn:x'>" + id + "</x" + id +
-                                         "></message>");
+        const auto stanza = parser.parse("<message id='" + id + "'><x" + id + " xmlns='urn:x'>" + id + "</x" +
+                                         id + "></message>");
         if (!stanza || stanza->id() != id || stanza->element().first_child().text() != id) FAIL(id);
-        if (i % 1000 == 0) CHECK(parser.parse(large)->element().child_text("body", ns::client).size() == 100000);
+        if (i % 1000 == 0)
+            CHECK(parser.parse(large)->element().child_text("body", ns::client).size() == 100000);
     }
 }
 
 TEST_CASE("a stream header is read") {
     Parser parser{Limits{}};
     const auto header = parser.parse_header(header_xml(
-        "from='juliet@im.example.com' to='im.example.com' id='x&amp;y' version='1.0' xml:lang='de' " + std::string{standard}));
+        "from='juliet@im.example.com' to='im.example.com' id='x&amp;y' version='1.0' xml:lang='de' " +
+        std::string{standard}));
     REQUIRE(header);
     CHECK(header->from == "juliet@im.example.com");
     CHECK(header->to == "im.example.com");
@@ -292,12 +301,16 @@ TEST_CASE("a stream header is read") {
     CHECK(header->version == "1.0");
     CHECK(header->lang == "de");
     CHECK(header->extra_prefixes.empty());
-    const auto old = parser.parse_header("<stream:stream to='x' " + std::string{standard} + " xmlns:db='jabber:server:dialback'>");
+    const auto old = parser.parse_header("<stream:stream to='x' " + std::string{standard} +
+                                         " xmlns:db='jabber:server:dialback'>");
     REQUIRE(old);
     CHECK(old->version.empty());
-    CHECK(old->extra_prefixes == std::vector<std::pair<std::string, std::string>>{{"db", "jabber:server:dialback"}});
-    CHECK(parser.parse_header(header_xml("xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'")));
-    CHECK(parser.parse_header("<?xml version='1.0' encoding='utf-8' standalone='yes'?>\n<stream:stream " + std::string{standard} + ">"));
+    CHECK(old->extra_prefixes ==
+          std::vector<std::pair<std::string, std::string>>{{"db", "jabber:server:dialback"}});
+    CHECK(parser.parse_header(
+        header_xml("xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'")));
+    CHECK(parser.parse_header("<?xml version='1.0' encoding='utf-8' standalone='yes'?>\n<stream:stream " +
+                              std::string{standard} + ">"));
 }
 
 TEST_CASE("a stream header that will not do is refused with the RFC's condition") {
@@ -311,8 +324,10 @@ TEST_CASE("a stream header that will not do is refused with the RFC's condition"
         {"<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>",
          StreamCondition::bad_namespace_prefix},
         {"<stream:foo " + std::string{standard} + ">", StreamCondition::bad_format},
-        {"<?xml version='1.0' encoding='UTF-16'?><stream:stream " + std::string{standard} + ">", StreamCondition::unsupported_encoding},
-        {"<?xml version='1.0' encoding='ISO-8859-1'?><stream:stream " + std::string{standard} + ">", StreamCondition::unsupported_encoding},
+        {"<?xml version='1.0' encoding='UTF-16'?><stream:stream " + std::string{standard} + ">",
+         StreamCondition::unsupported_encoding},
+        {"<?xml version='1.0' encoding='ISO-8859-1'?><stream:stream " + std::string{standard} + ">",
+         StreamCondition::unsupported_encoding},
         {"\xff\xfe<\x01", StreamCondition::unsupported_encoding},
         {"\xef\xbb\xbf<stream:stream " + std::string{standard} + ">", StreamCondition::not_well_formed},
         {"<?x y?><stream:stream " + std::string{standard} + ">", StreamCondition::restricted_xml},

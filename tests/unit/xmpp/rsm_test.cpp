@@ -11,7 +11,8 @@ using namespace xmpp;
 namespace {
 
 Result<RsmRequest, StanzaError> parse(std::string_view inner) {
-    const Stanza set = parse_trusted("<set xmlns='http://jabber.org/protocol/rsm'>" + std::string{inner} + "</set>");
+    const Stanza set =
+        parse_trusted("<set xmlns='http://jabber.org/protocol/rsm'>" + std::string{inner} + "</set>");
     return RsmRequest::parse(set.element());
 }
 
@@ -34,8 +35,9 @@ TEST_CASE("a page request is read") {
 }
 
 TEST_CASE("a page request that makes no sense is a bad request") {
-    for (const auto* inner : {"<max>ten</max>", "<max/>", "<max>-1</max>", "<max>1 </max>", "<max>99999999999</max>",
-                              "<index>x</index>", "<after>a</after><before>b</before>"}) {
+    for (const auto* inner :
+         {"<max>ten</max>", "<max/>", "<max>-1</max>", "<max>1 </max>", "<max>99999999999</max>",
+          "<index>x</index>", "<after>a</after><before>b</before>"}) {
         CAPTURE(inner);
         const auto request = parse(inner);
         REQUIRE_FALSE(request);
@@ -46,8 +48,9 @@ TEST_CASE("a page request that makes no sense is a bad request") {
 TEST_CASE("a page is described") {
     XmlWriter w;
     RsmAnswer{"a<", "z", 0, 800}.write(w);
-    CHECK(w.take() == "<set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a&lt;</first><last>z</last>"
-                      "<count>800</count></set>");
+    CHECK(w.take() ==
+          "<set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a&lt;</first><last>z</last>"
+          "<count>800</count></set>");
     XmlWriter empty;
     RsmAnswer{{}, {}, {}, 0}.write(empty);
     CHECK(empty.take() == "<set xmlns='http://jabber.org/protocol/rsm'><count>0</count></set>");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Stanzas written out: payload verbatim where it may be, anew where a prefix would be lost (attack row 62), and never
-// recursively (row 63).
+// Stanzas written out: payload verbatim where it may be, anew where a prefix would be lost (attack row 62),
+// and never recursively (row 63).
 #include "xmpp/stanza.h"
 
 #include <catch2/catch.hpp>
@@ -52,9 +52,12 @@ TEST_CASE("a payload that stands alone is passed through byte by byte") {
     rewrite.from = from.view();
     rewrite.to = to.view();
     rewrite.lang = "it";
-    CHECK(written("<message  type=\"chat\" to='x@y' id='1'><body >a &lt;\n <![CDATA[b]]></body><x xmlns=\"u\" ><p:y "
-                  "xmlns:p='v'/></x></message>", rewrite) ==
-          "<message from='romeo@montague.lit/orchard' to='juliet@capulet.lit' type='chat' id='1' xml:lang='it'><body >a "
+    CHECK(written("<message  type=\"chat\" to='x@y' id='1'><body >a &lt;\n <![CDATA[b]]></body><x "
+                  "xmlns=\"u\" ><p:y "
+                  "xmlns:p='v'/></x></message>",
+                  rewrite) ==
+          "<message from='romeo@montague.lit/orchard' to='juliet@capulet.lit' type='chat' id='1' "
+          "xml:lang='it'><body >a "
           "&lt;\n <![CDATA[b]]></body><x xmlns=\"u\" ><p:y xmlns:p='v'/></x></message>");
 }
 
@@ -68,17 +71,20 @@ TEST_CASE("a start tag is written anew") {
     CHECK(written("<presence></presence>") == "<presence/>");
     CHECK(written("<presence from='a@b' to='b@c' type='x' id='&lt;'/>", none) == "<presence id='&lt;'/>");
     CHECK(written("<presence xml:lang='de'/>", {.lang = "en"}) == "<presence xml:lang='de'/>");
-    CHECK(written("<presence/>", {.type = "error", .append = "<x/>"}) == "<presence type='error'><x/></presence>");
+    CHECK(written("<presence/>", {.type = "error", .append = "<x/>"}) ==
+          "<presence type='error'><x/></presence>");
     CHECK(written("<iq to='A@B' from='@'/>") == "<iq from='@' to='a@b'/>");
     CHECK(written("<iq xmlns:p='urn:p' p:a='1' b='2'/>") == "<iq xmlns:ns0='urn:p' ns0:a='1' b='2'/>");
     CHECK(written("<iq xmlns='jabber:client'/>") == "<iq/>");
     CHECK(written("<iq xmlns='jabber:server'><x/></iq>") == "<iq><x/></iq>");
     CHECK(written("<a xmlns='urn:xmpp:sm:3' h='1'/>") == "<a xmlns='urn:xmpp:sm:3' h='1'/>");
-    CHECK(written("<p:message xmlns:p='jabber:client'><p:body/></p:message>") == "<message><body/></message>");
+    CHECK(written("<p:message xmlns:p='jabber:client'><p:body/></p:message>") ==
+          "<message><body/></message>");
     CHECK(written("<p:message xmlns:p='jabber:client' xmlns='urn:d'><d/></p:message>") ==
           "<message><d xmlns='urn:d'/></message>");
     CHECK(written("<message xmlns:p='urn:p'><a>x<p:b>&amp;<c xmlns='urn:c' p:k='v'/></p:b></a></message>") ==
-          "<message><a>x<b xmlns='urn:p'>&amp;<c xmlns='urn:c' xmlns:ns0='urn:p' ns0:k='v'/></b></a></message>");
+          "<message><a>x<b xmlns='urn:p'>&amp;<c xmlns='urn:c' xmlns:ns0='urn:p' "
+          "ns0:k='v'/></b></a></message>");
     CHECK(written("<message><a xmlns=''><b/></a></message>") == "<message><a xmlns=''><b/></a></message>");
     CHECK(written("<message xmlns:p='urn:p'><p:a xmlns=''><b/></p:a></message>") ==
           "<message><a xmlns='urn:p'><b xmlns=''/></a></message>");
@@ -89,8 +95,8 @@ TEST_CASE("children are left out without touching the bytes between the others")
     CHECK(written("<message>1<a xmlns='urn:a'/>2<b  />3<x:a xmlns:x='urn:a'>y</x:a>4</message>", rewrite) ==
           "<message>12<b  />34<z/></message>");
     CHECK(written("<message><a xmlns='urn:a'/></message>", {.strip = strip_urn_a}) == "<message/>");
-    CHECK(written("<message xmlns:p='urn:p'><a xmlns='urn:a'/><p:b/><c  /></message>", {.strip = strip_urn_a}) ==
-          "<message><b xmlns='urn:p'/><c  /></message>");
+    CHECK(written("<message xmlns:p='urn:p'><a xmlns='urn:a'/><p:b/><c  /></message>",
+                  {.strip = strip_urn_a}) == "<message><b xmlns='urn:p'/><c  /></message>");
 }
 
 TEST_CASE("a prefix declared on the stream header never reaches the output undeclared") {
@@ -106,8 +112,9 @@ TEST_CASE("a prefix declared on the stream header never reaches the output undec
 }
 
 TEST_CASE("an element stands alone, verbatim where it can") {
-    const Stanza stanza = parse_trusted("<message xmlns:p='urn:p'><body  a='1'>x</body><f xmlns='urn:f' ><g/></f><p:h><i/></p:h>"
-                                        "<q:j xmlns:q='urn:q'><k/></q:j></message>");
+    const Stanza stanza = parse_trusted(
+        "<message xmlns:p='urn:p'><body  a='1'>x</body><f xmlns='urn:f' ><g/></f><p:h><i/></p:h>"
+        "<q:j xmlns:q='urn:q'><k/></q:j></message>");
     CHECK(stanza.child("body", ns::client).xml() == "<body xmlns='jabber:client'  a='1'>x</body>");
     CHECK(stanza.child("body", ns::client).xml(ns::client) == "<body  a='1'>x</body>");
     const Element f = stanza.child("f", "urn:f");
@@ -115,7 +122,8 @@ TEST_CASE("an element stands alone, verbatim where it can") {
     CHECK(f.first_child().xml() == "<g xmlns='urn:f'/>");
     CHECK(f.first_child().xml("urn:f") == "<g/>");
     CHECK(stanza.child("h", "urn:p").xml(ns::client) == "<h xmlns='urn:p'><i xmlns='jabber:client'/></h>");
-    CHECK(stanza.child("j", "urn:q").xml("urn:other") == "<q:j xmlns='jabber:client' xmlns:q='urn:q'><k/></q:j>");
+    CHECK(stanza.child("j", "urn:q").xml("urn:other") ==
+          "<q:j xmlns='jabber:client' xmlns:q='urn:q'><k/></q:j>");
     CHECK(parse_trusted("<iq  id='1'/>").xml() == "<iq xmlns='jabber:client'  id='1'/>");
     CHECK(Element{}.xml().empty());
 }
@@ -194,7 +202,8 @@ TEST_CASE("nesting costs no stack, however a stanza is walked and written") {
     shallow.join();
     CHECK(levels == depth);
     CHECK(out.substr(0, 32) == "<message><a xmlns='urn:p'><a><a>");
-    CHECK(out.size() == "<message xmlns='urn:p'></message>"sv.size() + depth * "<a></a>"sv.size() - "></a"sv.size() + 1);
+    CHECK(out.size() ==
+          "<message xmlns='urn:p'></message>"sv.size() + depth * "<a></a>"sv.size() - "></a"sv.size() + 1);
 }
 
 TEST_CASE("a stanza is shared, not copied") {

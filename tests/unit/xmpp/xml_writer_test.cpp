@@ -17,7 +17,8 @@ TEST_CASE("a namespace is declared where it changes and nowhere else") {
     w.open("query", ns::roster).open("item").attr("jid", "a@b").leaf("group", "x").close().close();
     w.leaf_ns("error", ns::client).leaf_ns("x", "urn:a").open("y", "urn:a").leaf_ns("z", ns::client).close();
     CHECK(w.take() ==
-          "<iq type='result' n='7'><query xmlns='jabber:iq:roster'><item jid='a@b'><group>x</group></item></query>"
+          "<iq type='result' n='7'><query xmlns='jabber:iq:roster'><item "
+          "jid='a@b'><group>x</group></item></query>"
           "<error/><x xmlns='urn:a'/><y xmlns='urn:a'><z xmlns='jabber:client'/></y></iq>");
 }
 
@@ -51,9 +52,12 @@ TEST_CASE("any bytes of text come back from the parser, control characters repla
         for (char& c : text) c = static_cast<char>(random() % 0x80);
         std::string expected;
         for (const char c : text) {
-            const bool is_control = static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r';
-            if (is_control) expected += "\xef\xbf\xbd";
-            else expected += c;
+            const bool is_control =
+                static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r';
+            if (is_control)
+                expected += "\xef\xbf\xbd";
+            else
+                expected += c;
         }
         XmlWriter w{""};
         w.open("a", "urn:a").attr("b", text).text(text);
