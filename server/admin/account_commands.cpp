@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// Commands on accounts and their devices. Whatever makes a key invalid also ends the account's sessions.
+#include <algorithm>
+
+#include "auth/passwords.h"
+#include "server/admin/everywhere.h"
+#include "server/admin/groups.h"
+#include "server/server.h"
+
+namespace server::admin {
+namespace {
+
+using Kind = Problem::Kind;
+using storage::Task;
+
+constexpr std::size_t page = 500;   // accounts in one answer
+
+xmpp::Failure<Problem> failure_of_password(const auth::PasswordError& error) {
+    using PasswordKind = auth::PasswordError::Kind;
+    switch (error.kind) {
+        case PasswordKind::not_allowed: return failure(Kind::bad_request, "the password is empty, too long, or holds characters that RFC 8265 does not allow");
+        case PasswordKind::conflict: return failure(Kind::conflict, "the account exists already");
+        case PasswordKind::not_found: return failure(Kind::not_found, "there is no such account");
+        case PasswordKind::busy: return failure(Kind::busy, "too many passwords wait to be hashed; try again");
+        case PasswordKind::unavailable: return failure(Kind::unavailable, "storage cannot take it now: " + error.text);
+    }
+    return failure(Kind::internal, "unknown");
+}
+
+std::string_view name_of(storage::DeviceRole role) {
+    switch (role) {
+        case storage::DeviceRole::password: return "password";
+        case storage::DeviceRole::primary: return "primary";
+        case storage::DeviceRole::companion: return "companion";
+    }
+    return "";
+}
+
+Json device_rows(const std::vector<storage::Device>& devices, const Json& sessions) {
+    Json rows = Json::array();
+    for (const storage::Device& device : devices) {
+        const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
+        rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"sessions", connected},
+                        {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
+    }
+    return rows;
+}
+
+std::uint32_t iterations_now(Context& context) { return context.server.config()->auth.iterations; }
+
+Task<Answer> add(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    if (!context.server.config()->is_local(jid.domainpart()))
+        co_return failure(Kind::bad_request, "\"" + std::string{jid.domainpart()} + "\" is none of this server's domains");
+    auto making = auth::make_password_account(context.server.storage(), context.server.hashes(), jid, arguments.take_password("password"), iterations_now(context));
+    const auto made = co_await making;
+    if (!made) co_return failure_of_password(made.error());
+    co_return Json{{"message", "added " + jid.text()}, {"jid", jid.text()}};
+}
+
+Task<Answer> passwd(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto changing = auth::change_password(context.server.storage(), context.server.hashes(), account->id, arguments.take_password("password"), iterations_now(context));
+    const auto changed = co_await changing;
+    if (!changed) co_return failure_of_password(changed.error());
+    context.server.keys_changed(jid);
+    co_return Json{{"message", "changed the password of " + jid.text() + "; its sessions were ended"}, {"jid", jid.text()}};
+}
+
+Task<Answer> remove(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto removing = context.server.storage().accounts().remove(account->id);
+    const auto removed = co_await removing;
+    if (!removed) co_return failure_of(removed.error());
+    context.server.keys_changed(jid);
+    co_return Json{{"message", "removed " + jid.text() + " and everything stored for it"}, {"jid", jid.text()}};
+}
+
+Task<Answer> set_disabled(Context& context, Arguments arguments, bool disabled) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto setting = context.server.storage().accounts().set_disabled(account->id, disabled);
+    const auto set = co_await setting;
+    if (!set) co_return failure_of(set.error());
+    context.server.keys_changed(jid);
+    co_return Json{{"message", (disabled ? "disabled " : "enabled ") + jid.text()}, {"jid", jid.text()}};
+}
+Task<Answer> disable(Context& context, Arguments arguments) { return set_disabled(context, std::move(arguments), true); }
+Task<Answer> enable(Context& context, Arguments arguments) { return set_disabled(context, std::move(arguments), false); }
+
+Task<Answer> list(Context& context, Arguments arguments) {
+    const auto& domains = context.server.config()->domains;
+    const std::string after = arguments.text("after");
+    Json rows = Json::array();
+    bool behind = after.empty();   // earlier domains of the list are done
+    for (const std::string& domain : domains) {
+        if (arguments.has("domain") && arguments.text("domain") != domain) continue;
+        std::string from;
+        if (!behind) {
+            if (!after.ends_with("@" + domain)) continue;
+            behind = true;
+            from = after;
+        }
+        auto reading = context.server.storage().accounts().list(domain, from, page - rows.size());
+        const auto accounts = co_await reading;
+        if (!accounts) co_return failure_of(accounts.error());
+        for (const storage::Account& account : *accounts)
+            rows.push_back({{"jid", account.jid.text()}, {"phone", account.phone}, {"created", time_of(account.created)},
+                            {"last_logout", time_of(account.last_logout)}, {"disabled", account.disabled}});
+        if (rows.size() >= page) break;
+    }
+    if (arguments.has("domain") && !context.server.config()->is_local(arguments.text("domain")))
+        co_return failure(Kind::not_found, "\"" + arguments.text("domain") + "\" is none of this server's domains");
+    Json answer{{"accounts", std::move(rows)}};
+    if (answer["accounts"].size() >= page) answer["next"] = answer["accounts"].back()["jid"];
+    co_return std::move(answer);
+}
+
+Task<Answer> show(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto looking = session_rows(context, jid, 1000, nullptr);
+    Json sessions = co_await looking;
+    Json answer{{"jid", account->jid.text()}, {"phone", account->phone}, {"created", time_of(account->created)}, {"disabled", account->disabled},
+                {"last_logout", time_of(account->last_logout)}, {"last_status", account->last_status}, {"iterations", account->iterations}};
+    answer["devices"] = device_rows(account->devices, sessions);
+    answer["sessions"] = std::move(sessions);
+    co_return std::move(answer);
+}
+
+Task<Answer> list_devices(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto looking = session_rows(context, jid, 1000, nullptr);
+    const Json sessions = co_await looking;
+    co_return Json{{"devices", device_rows(account->devices, sessions)}};
+}
+
+Task<Answer> revoke_device(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    const std::string device = arguments.text("device");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    const auto& devices = account->devices;
+    if (std::none_of(devices.begin(), devices.end(), [&](const storage::Device& known) { return known.id == device; }))
+        co_return failure(Kind::not_found, jid.text() + " has no device \"" + device + "\"; see: tern device list " + jid.text());
+    auto removing = context.server.storage().accounts().remove_device(account->id, device);
+    const auto removed = co_await removing;
+    if (!removed) co_return failure_of(removed.error());
+    context.server.keys_changed(jid);
+    co_return Json{{"message", "revoked " + device + " of " + jid.text()}, {"jid", jid.text()}, {"device", device}};
+}
+
+}  // namespace
+
+std::vector<Command> account_commands() {
+    const Parameter jid{.name = "jid", .type = Type::bare_jid, .help = "the account, romeo@example.org"};
+    const Parameter password{.name = "password", .type = Type::password, .positional = false,
+                             .help = "the password; \"-\" or nothing: read from standard input"};
+    return {
+        {"account add", "make an account with a password", Role::change, {jid, password}, add},
+        {"account passwd", "set an account's password and end its sessions", Role::change, {jid, password}, passwd},
+        {"account remove", "remove an account and everything stored for it", Role::change, {jid}, remove},
+        {"account disable", "let nobody log in to an account and end its sessions", Role::change, {jid}, disable},
+        {"account enable", "undo \"account disable\"", Role::change, {jid}, enable},
+        {"account list", "the accounts of a domain, or of all", Role::look,
+         {{.name = "domain", .type = Type::domain, .required = false, .help = "this domain's alone"},
+          {.name = "after", .type = Type::bare_jid, .required = false, .positional = false, .help = "begin behind this account"}}, list, "after"},
+        {"account show", "what is known of an account", Role::look, {jid}, show},
+        {"account import", "make many accounts, from lines \"user@domain password\"", Role::change,
+         {{.name = "file", .type = Type::lines, .help = "the file; \"-\": standard input"},
+          {.name = "first_line", .type = Type::number, .required = false, .positional = false, .help = "what to count lines from in problems", .least = 1, .most = 1'000'000'000},
+          {.name = "iterations", .type = Type::number, .required = false, .positional = false, .help = "PBKDF2 iterations, instead of auth.iterations", .least = 1, .most = 10'000'000}}, import_accounts},
+        {"device list", "the devices of an account", Role::look, {jid}, list_devices},
+        {"device revoke", "make a device's key invalid and end its session", Role::change,
+         {jid, {.name = "device", .help = "its id, as \"device list\" shows it"}}, revoke_device},
+    };
+}
+
+}  // namespace server::admin

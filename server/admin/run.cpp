@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+// What `tern …` does when it does not serve: looks at the configuration, or asks the running server.
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include <termios.h>
+#include <unistd.h>
+
+#include "auth/crypto.h"
+#include "server/admin/client.h"
+#include "server/admin/command_line.h"
+#include "server/admin/socket.h"
+#include "server/config.h"
+#include "server/config_keys.h"
+
+namespace server::admin {
+namespace {
+
+constexpr int done = 0, refused = 1, wrong_use = 2, no_server = 3;
+
+void print(const CommandLine& line, const Json& result) {
+    if (line.json) std::cout << result.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    else print_readable(std::cout, result);
+}
+
+int fail(const CommandLine& line, int code, std::string_view kind, const std::string& text) {
+    if (line.json) std::cout << Json{{"error", {{"kind", kind}, {"text", text}}}}.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    else std::cerr << "tern: " << text << '\n';
+    return code;
+}
+
+int print_problems(const CommandLine& line, const std::vector<ConfigProblem>& problems) {
+    if (line.json) {
+        Json list = Json::array();
+        for (const ConfigProblem& problem : problems) list.push_back(problem.text);
+        Json result{{"ok", false}};
+        result["problems"] = std::move(list);
+        print(line, result);
+    } else {
+        for (const ConfigProblem& problem : problems) std::cerr << problem.text << '\n';
+    }
+    return wrong_use;
+}
+
+// ---- configuration -------------------------------------------------------------------------------------------------
+
+int check_config(const CommandLine& line) {
+    const auto config = read_config(line.config_file, process_environment());
+    if (!config) return print_problems(line, config.error());
+    print(line, line.json ? Json{{"ok", true}} : Json{{"message", "the configuration is fine"}});
+    return done;
+}
+
+int list_keys(const CommandLine& line) {
+    Json rows = Json::array();
+    for (const ConfigKey& key : config_keys())
+        rows.push_back({{"key", key.name}, {"variable", key.variable}, {"default", key.default_value}, {"reload", key.reload}, {"help", key.help}});
+    print(line, {{"keys", std::move(rows)}});
+    return done;
+}
+
+// Values that may hold a secret are not shown.
+std::string value_of(const keys::Key& key, const Config& config) {
+    if (key.shown == keys::Shown::never && keys::show(key, config) != keys::show(key, Config{})) return "(not shown)";
+    if (key.shown == keys::Shown::as_url) return values::masked_url(config.storage.url);
+    return keys::show(key, config);
+}
+
+int show_config(const CommandLine& line) {
+    const auto config = read_config(line.config_file, process_environment());
+    if (!config) return print_problems(line, config.error());
+    Json rows = Json::array();
+    for (const keys::Key& key : keys::all())
+        rows.push_back({{"key", key.name}, {"value", value_of(key, *config)}, {"default", keys::same(key, *config, Config{})}});
+    print(line, {{"values", std::move(rows)}});
+    return done;
+}
+
+// ---- commands ------------------------------------------------------------------------------------------------------
+
+// What is typed is not shown.
+class SilentTerminal {
+public:
+    SilentTerminal() {
+        if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+        termios silent = before_;
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        changed_ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
+    }
+    ~SilentTerminal() {
+        if (changed_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    }
+    SilentTerminal(const SilentTerminal&) = delete;
+    SilentTerminal& operator=(const SilentTerminal&) = delete;
+
+private:
+    termios before_{};
+    bool changed_ = false;
+};
+
+std::string prompt(const char* question) {
+    std::cerr << question << std::flush;
+    std::string answer;
+    {
+        const SilentTerminal silent;
+        std::getline(std::cin, answer);
+    }
+    std::cerr << '\n';
+    return answer;
+}
+
+std::optional<std::string> read_password() {
+    std::string password;
+    if (isatty(STDIN_FILENO)) {
+        password = prompt("Password: ");
+        std::string again = prompt("Again: ");
+        const bool same = auth::equal_in_constant_time(password, again);
+        auth::wipe(again);
+        if (!same) {
+            std::cerr << "tern: the two are not the same\n";
+            return std::nullopt;
+        }
+    } else if (!std::getline(std::cin, password)) {
+        std::cerr << "tern: no password: give --password, or a line on standard input\n";
+        return std::nullopt;
+    }
+    if (!password.empty() && password.back() == '\r') password.pop_back();
+    return password;
+}
+
+std::optional<Json> read_lines(const std::string& file) {
+    std::ifstream opened;
+    if (file != "-") opened.open(file);
+    std::istream& in = file == "-" ? std::cin : opened;
+    if (!in) {
+        std::cerr << "tern: cannot read " << file << '\n';
+        return std::nullopt;
+    }
+    Json lines = Json::array();
+    for (std::string line; std::getline(in, line);) lines.push_back(std::move(line));
+    return lines;
+}
+
+// Passwords and files, which the shell did not hand over.
+bool complete(const Command& command, Json& parameters) {
+    for (const Parameter& parameter : command.parameters) {
+        const std::string name{parameter.name};
+        if (parameter.type == Type::password && (!parameters.contains(name) || parameters[name] == "-")) {
+            auto password = read_password();
+            if (!password) return false;
+            parameters[name] = std::move(*password);
+        }
+        if (parameter.type == Type::lines) {
+            auto lines = read_lines(parameters[name].get<std::string>());
+            if (!lines) return false;
+            parameters[name] = std::move(*lines);
+        }
+    }
+    return true;
+}
+
+int run_command(const CommandLine& line) {
+    std::string data;
+    if (line.data) {
+        data = *line.data;
+    } else {
+        const auto config = read_config(line.config_file, process_environment());
+        if (!config) return print_problems(line, config.error());
+        data = config->data;
+    }
+    auto client = Client::connect(socket_path(data));
+    if (!client) return fail(line, no_server, "no-server", client.error());
+    Json parameters = line.parameters;
+    if (!complete(*line.command, parameters)) return wrong_use;
+    const bool shows_progress = !line.json && isatty(STDERR_FILENO);
+    const Answer answer = run_whole(*client, *line.command, std::move(parameters), [&](std::size_t lines) {
+        if (shows_progress) std::cerr << lines << " lines\r" << std::flush;
+    });
+    if (!answer) return fail(line, refused, to_string(answer.error().kind), answer.error().text);
+    print(line, *answer);
+    return done;
+}
+
+}  // namespace
+
+int run_command_line(const CommandLine& line) {
+    switch (line.what) {
+        case CommandLine::What::config_check: return check_config(line);
+        case CommandLine::What::config_keys: return list_keys(line);
+        case CommandLine::What::config_show: return show_config(line);
+        case CommandLine::What::command: return run_command(line);
+        case CommandLine::What::serve: break;
+    }
+    return wrong_use;
+}
+
+}  // namespace server::admin

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Health, readiness and metrics (Prometheus text format 0.0.4).
+#include <map>
+#include <sstream>
+
+#include "server/admin/everywhere.h"
+#include "server/admin/process.h"
+#include "server/http/routes.h"
+#include "server/http/service.h"
+
+namespace server::http {
+namespace {
+
+using storage::Task;
+
+Task<Response> healthz(Service&, Request) { co_return json_response(200, {{"status", "alive"}}); }
+
+// Storage is known to be down by the last thing that was asked of it. When nobody asks it any more nobody learns that it
+// is back: so this asks, one question at a time, and does not wait for the answer.
+Task<void> probe(Service& service) {
+    auto asking = service.server.storage().registrations().find("readyz");
+    co_await asking;   // what it answers changes is_healthy()
+}
+
+Task<Response> readyz(Service& service, Request) {
+    if (service.server.storage().is_healthy()) co_return json_response(200, {{"status", "ready"}});
+    if (!std::exchange(service.probing, true)) storage::detach(probe(service), [&service](std::exception_ptr) { service.probing = false; });
+    co_return json_response(503, {{"status", "not ready"}, {"storage", "unavailable"}});
+}
+
+struct Load {
+    std::size_t sessions = 0, connections = 0, accounts = 0;
+};
+
+class Exposition {
+public:
+    void metric(std::string_view name, std::string_view type, std::string_view help) {
+        name_ = name;
+        out_ << "# HELP " << name << ' ' << help << "\n# TYPE " << name << ' ' << type << '\n';
+    }
+    template <class T>
+    void value(T value) { out_ << name_ << ' ' << value << '\n'; }
+    template <class T>
+    void value(std::string_view label, std::string_view of, T value) {
+        out_ << name_ << '{' << label << "=\"";
+        for (const char c : of) {
+            if (c == '"' || c == '\\') out_ << '\\';
+            if (c == '\n') out_ << "\\n";
+            else out_ << c;
+        }
+        out_ << "\"} " << value << '\n';
+    }
+    template <class T>
+    void single(std::string_view name, std::string_view type, std::string_view help, T single) {
+        metric(name, type, help);
+        value(single);
+    }
+    std::string text() const { return out_.str(); }
+
+private:
+    std::string_view name_;
+    std::ostringstream out_;
+};
+
+void write_queues(Exposition& out, const std::vector<storage::QueueDepth>& queues) {
+    out.metric("tern_queue_depth", "gauge", "Entries that wait.");
+    for (const auto& queue : queues) out.value("queue", queue.name, queue.depth);
+    out.metric("tern_queue_high_water", "gauge", "Most entries that ever waited.");
+    for (const auto& queue : queues) out.value("queue", queue.name, queue.high_water);
+    out.metric("tern_queue_oldest_seconds", "gauge", "How long the oldest entry has waited.");
+    for (const auto& queue : queues) out.value("queue", queue.name, std::chrono::duration<double>(queue.oldest).count());
+}
+
+void write_process(Exposition& out, Server& server) {
+    const admin::ProcessUsage usage = admin::process_usage();
+    out.single("process_resident_memory_bytes", "gauge", "Resident memory.", usage.resident_bytes);
+    out.single("process_cpu_seconds_total", "counter", "Time on a CPU, user and system.", usage.cpu_seconds);
+    out.single("process_open_fds", "gauge", "Open file descriptors.", usage.open_files);
+    out.single("process_max_fds", "gauge", "File descriptors that may be open.", usage.most_files);
+    out.single("process_threads", "gauge", "Threads.", usage.threads);
+    out.single("process_start_time_seconds", "gauge", "When the server was started, since 1970.",
+               std::chrono::duration_cast<std::chrono::seconds>(server.started_at().time_since_epoch()).count());
+}
+
+Task<Response> metrics(Service& service, Request) {
+    Server& server = service.server;
+    auto looking = admin::on_every_worker(server, [](Worker& worker) {
+        Load load;
+        load.sessions = worker.session_count();
+        load.connections = worker.connection_count();
+        worker.for_each_account([&](const Account&) { ++load.accounts; });
+        return load;
+    });
+    const std::vector<Load> loads = co_await looking;
+
+    Exposition out;
+    const auto by_worker = [&](std::string_view name, std::string_view help, std::size_t Load::*field) {
+        out.metric(name, "gauge", help);
+        for (std::size_t worker = 0; worker < loads.size(); ++worker) out.value("worker", std::to_string(worker), loads[worker].*field);
+    };
+    out.metric("tern_build", "gauge", "The version that runs.");
+    out.value("version", TERN_VERSION, 1);
+    by_worker("tern_sessions", "Sessions with a bound resource.", &Load::sessions);
+    by_worker("tern_connections", "Client connections.", &Load::connections);
+    by_worker("tern_accounts_loaded", "Accounts in memory.", &Load::accounts);
+    write_queues(out, server.queues());
+    out.single("tern_storage_healthy", "gauge", "1: the database answered what it was last asked.", server.storage().is_healthy() ? 1 : 0);
+    if (const auto tls = server.tls()) out.single("tern_certificate_days_left", "gauge", "Until the first certificate expires.", tls->days_left());
+    out.single("tern_http_connections", "gauge", "HTTP connections.", service.connections);
+    out.metric("tern_http_responses_total", "counter", "HTTP responses by status.");
+    for (const auto& [status, count] : service.answered) out.value("status", std::to_string(status), count);
+    write_process(out, server);
+    co_return text_response(200, out.text(), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+}  // namespace
+
+Routes health_routes() {
+    return {
+        {"GET", "/healthz", healthz},
+        {"GET", "/readyz", readyz},
+        {"GET", "/metrics", metrics},
+    };
+}
+
+}  // namespace server::http

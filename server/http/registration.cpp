@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Registration by SMS PIN over HTTP: POST /v1/register, POST /v1/register/{id}/confirm. What is allowed, and how often,
+// is decided in auth::Registration; here it becomes HTTP.
+#include "server/http/routes.h"
+#include "server/http/service.h"
+#include "server/log.h"
+
+namespace server::http {
+namespace {
+
+using auth::RegistrationError;
+using storage::Task;
+
+// The body as an object, or why it is none.
+xmpp::Result<Json, Response> body_of(const Request& request) {
+    if (!request.content_type.empty() && request.content_type != "application/json")
+        return xmpp::Failure{problem(415, "unsupported-media-type", "Send application/json.")};
+    Json body = Json::parse(request.body, nullptr, false);
+    if (!body.is_object()) return xmpp::Failure{problem(400, "bad-request", "The body must be a JSON object.")};
+    return body;
+}
+
+// A text of the body; nullopt when it is missing or something else.
+std::optional<std::string> text_of(const Json& body, const char* name) {
+    const auto found = body.find(name);
+    if (found == body.end() || !found->is_string()) return std::nullopt;
+    return found->get<std::string>();
+}
+
+Response refusal(const RegistrationError& error) {
+    using Kind = RegistrationError::Kind;
+    switch (error.kind) {
+        case Kind::not_a_number: return problem(400, "not-a-number", "This is no phone number in international form (+49…).");
+        case Kind::wrong_pin: return problem(403, "wrong-pin", "The PIN is wrong.", {{"tries_left", error.tries_left}});
+        case Kind::gone: return problem(410, "gone", "This registration has expired or is used up; begin again.");
+        case Kind::disabled: return problem(403, "disabled", "Registration is not open, or not to this number.");
+        case Kind::unavailable: break;
+        case Kind::too_many: {
+            const auto seconds = std::max<std::int64_t>(1, error.retry_after.count());
+            Response response = problem(429, "too-many", "Too many requests; try again later.", {{"retry_after", seconds}});
+            response.headers.emplace_back("Retry-After", std::to_string(seconds));
+            return response;
+        }
+    }
+    return problem(503, "unavailable", "Registration does not work at the moment; try again later.");
+}
+
+Task<Response> start(Service& service, Request request) {
+    const auto body = body_of(request);
+    if (!body) co_return body.error();
+    const auto phone = text_of(*body, "phone");
+    if (!phone) co_return problem(400, "bad-request", "\"phone\" must be a text.");
+    auto starting = service.server.registration().start(*phone, request.client_address);
+    const auto started = co_await starting;
+    if (!started) co_return refusal(started.error());
+    co_return json_response(202, {{"id", started->id}, {"expires_in", started->expires_in.count()}, {"resend_after", started->resend_after.count()}});
+}
+
+Task<Response> confirm(Service& service, Request request) {
+    const auto body = body_of(request);
+    if (!body) co_return body.error();
+    const auto pin = text_of(*body, "pin");
+    if (!pin) co_return problem(400, "bad-request", "\"pin\" must be a text.");
+    std::string device;
+    if (body->contains("device") && !(*body)["device"].is_null()) {
+        const auto name = text_of(*body, "device");
+        if (!name) co_return problem(400, "bad-request", "\"device\" must be a text.");
+        device = *name;
+    }
+    auto confirming = service.server.registration().confirm(request.captured.front(), *pin, device, request.client_address);
+    const auto issued = co_await confirming;
+    if (!issued) co_return refusal(issued.error());
+    log::info("device registered", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", request.client_address}});
+    Response response = json_response(201, {{"jid", issued->jid.text()}, {"device_id", issued->device_id}, {"key", issued->key}});
+    response.headers.emplace_back("Cache-Control", "no-store");   // the key is shown once
+    co_return std::move(response);
+}
+
+}  // namespace
+
+Routes registration_routes() {
+    return {
+        {"POST", "/v1/register", start, true},
+        {"POST", "/v1/register/{id}/confirm", confirm, true},
+    };
+}
+
+}  // namespace server::http

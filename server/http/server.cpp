@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Listening for HTTP, and the thread that all HTTP connections live on.
+#include "server/http/server.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "server/http/connection.h"
+#include "server/http/proxies.h"
+#include "server/http/service.h"
+#include "server/log.h"
+
+namespace server::http {
+namespace {
+
+constexpr int backlog = 1024;
+constexpr int accepts_in_one_turn = 64;
+constexpr std::size_t most_connections = 4096;
+constexpr std::chrono::milliseconds pause_without_descriptors{200};
+constexpr std::chrono::seconds stop_patience{3};   // for requests that are being answered
+
+// IPv4 clients of an IPv6 socket are known by their IPv4 address.
+std::string numeric(const sockaddr_storage& address, socklen_t length, bool with_port) {
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> port{};
+    if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host.data(), host.size(), port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) return "?";
+    std::string text = host.data();
+    if (with_port) return address.ss_family == AF_INET6 ? "[" + text + "]:" + port.data() : text + ":" + port.data();
+    const bool is_mapped = address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
+    return is_mapped ? text.substr(text.rfind(':') + 1) : text;
+}
+
+std::string what(const std::exception_ptr& exception) {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+}
+
+std::string bound_address(int socket) {
+    sockaddr_storage bound{};
+    socklen_t length = sizeof bound;
+    ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &length);
+    return numeric(bound, length, true);
+}
+
+xmpp::Result<int, std::string> listen_on(const std::string& address) {
+    const auto parsed = parse_listen_address(address);
+    if (!parsed) return xmpp::Failure{"cannot listen on " + address + ": not an address with a port"};
+    addrinfo wanted{};
+    addrinfo* found = nullptr;
+    wanted.ai_socktype = SOCK_STREAM;
+    wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    const bool any = parsed->host.empty() || parsed->host == "*";
+    if (const int error = ::getaddrinfo(any ? nullptr : parsed->host.c_str(), std::to_string(parsed->port).c_str(), &wanted, &found))
+        return xmpp::Failure{"cannot listen on " + address + ": " + ::gai_strerror(error)};
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> freed{found, ::freeaddrinfo};
+    const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int one = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (socket >= 0 && ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 && ::listen(socket, backlog) == 0) return socket;
+    const std::string why = std::strerror(errno);
+    if (socket >= 0) ::close(socket);
+    return xmpp::Failure{"cannot listen on " + address + ": " + why};
+}
+
+}  // namespace
+
+// After construction the HTTP thread alone touches it.
+class HttpServer::State {
+public:
+    explicit State(Server& server) : loop{"http", server.clock()}, service{server} {
+        for (auto* const part : {registration_routes, health_routes})
+            for (Route& route : part()) routes.push_back(route);
+    }
+    ~State() { stop(); }
+
+    std::optional<std::string> open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound);
+    void start() {
+        thread = std::thread{[this] {
+            for (const auto& listener : listeners) listener->start();
+            loop.run();
+        }};
+    }
+
+    Addresses addresses;
+
+private:
+    struct Listener final : net::Pollable {
+        Listener(State& h, int s, bool t) : home{h}, socket{s}, tls{t} {}
+        ~Listener() { ::close(socket); }
+        void start() { home.loop.add(socket, EPOLLIN, *this); listening = true; }
+        void stop() {
+            pause.cancel();
+            if (std::exchange(listening, false)) home.loop.remove(socket);
+        }
+        void on_ready(std::uint32_t events) override;
+
+        State& home;
+        int socket;
+        bool tls;
+        bool listening = false;
+        net::Timer pause;
+    };
+
+    void accept(int socket, const std::string& peer, bool tls);
+    bool admit(const std::string& peer) const;
+    void stop();
+    void finish();
+
+    net::Loop loop;
+    Service service;
+    Routes routes;
+    std::vector<std::unique_ptr<Listener>> listeners;
+    std::unordered_set<Connection*> connections;
+    std::unordered_map<std::string, std::size_t> by_address;
+    net::Timer stop_timer;
+    std::thread thread;
+    bool stopping = false;
+};
+
+std::optional<std::string> HttpServer::State::open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound) {
+    for (const std::string& address : wanted) {
+        const auto socket = listen_on(address);
+        if (!socket) return socket.error();
+        listeners.push_back(std::make_unique<Listener>(*this, *socket, tls));
+        bound.push_back(bound_address(*socket));
+    }
+    return std::nullopt;
+}
+
+void HttpServer::State::Listener::on_ready(std::uint32_t) {
+    for (int i = 0; i < accepts_in_one_turn; ++i) {
+        sockaddr_storage peer{};
+        socklen_t length = sizeof peer;
+        const int accepted = ::accept4(socket, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) {
+            home.accept(accepted, numeric(peer, length, false), tls);
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log::warn("no room for more HTTP connections", {{"why", std::strerror(errno)}});
+            stop();
+            pause.start(home.loop, pause_without_descriptors, [this] { start(); });
+        }
+        return;
+    }
+}
+
+// A trusted proxy brings many clients over one address.
+bool HttpServer::State::admit(const std::string& peer) const {
+    if (stopping || connections.size() >= most_connections) return false;
+    const auto config = service.server.config();
+    for (const std::string& network : config->http.trusted_proxies)
+        if (is_in_network(peer, network)) return true;
+    const auto found = by_address.find(peer);
+    return found == by_address.end() || found->second < config->limits.logins_per_address;
+}
+
+void HttpServer::State::accept(int socket, const std::string& peer, bool tls) {
+    if (!admit(peer)) {
+        log::info("HTTP connection refused, too many", {{"address", peer}});
+        ::close(socket);
+        return;
+    }
+    const int one = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    auto connection = std::make_shared<Connection>(loop, service, routes, socket, peer, tls ? service.server.tls() : nullptr);
+    connections.insert(connection.get());
+    service.connections = connections.size();
+    ++by_address[peer];
+    storage::detach(connection->serve(), [this, connection](std::exception_ptr exception) {
+        if (exception) log::error("HTTP connection failed inside the server", {{"address", connection->peer()}, {"error", what(exception)}});
+        connection->close();
+        connections.erase(connection.get());
+        service.connections = connections.size();
+        if (const auto found = by_address.find(connection->peer()); --found->second == 0) by_address.erase(found);
+        if (stopping) finish();
+    });
+}
+
+void HttpServer::State::stop() {
+    if (!thread.joinable()) return;
+    loop.post([this] {
+        stopping = true;
+        for (const auto& listener : listeners) listener->stop();
+        for (Connection* connection : connections) connection->finish();
+        stop_timer.start(loop, stop_patience, [this] {
+            for (Connection* connection : connections) connection->close();
+        });
+        finish();
+    });
+    thread.join();
+}
+
+// Ends the loop when nothing is left that would come back to it.
+void HttpServer::State::finish() {
+    if (!connections.empty()) return;
+    if (service.probing) {
+        stop_timer.start(loop, std::chrono::milliseconds{10}, [this] { finish(); });
+        return;
+    }
+    stop_timer.cancel();
+    loop.post([this] { loop.stop(); });   // behind what was posted on the way here
+}
+
+xmpp::Result<std::unique_ptr<HttpServer>, std::string> HttpServer::start(Server& server) {
+    auto state = std::make_unique<State>(server);
+    const auto config = server.config();
+    if (auto problem = state->open(config->http.listen, false, state->addresses.http)) return xmpp::Failure{*problem};
+    if (auto problem = state->open(config->http.tls, true, state->addresses.https)) return xmpp::Failure{*problem};
+    state->start();
+    return std::unique_ptr<HttpServer>{new HttpServer{std::move(state)}};
+}
+
+HttpServer::HttpServer(std::unique_ptr<State> state) : state_{std::move(state)} {}
+HttpServer::~HttpServer() = default;
+const HttpServer::Addresses& HttpServer::addresses() const { return state_->addresses; }
+
+}  // namespace server::http
