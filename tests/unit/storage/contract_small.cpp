@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// The contract of rosters, private data, block lists, registrations and secrets, held against every backend.
+#include "tests/unit/storage/backends.h"
+
+using namespace tests;
+using storage::RosterItem;
+using storage::Subscription;
+
+TEMPLATE_TEST_CASE("a roster item is loaded as it was put, and put again replaces it", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& rosters = o.storage->rosters();
+    const AccountId id = o.create("romeo@montague.example");
+    RosterItem item;
+    item.jid = jid("juliet@capulet.example");
+    item.name = "Juliet 🌹 'the sun'";
+    item.subscription = Subscription::both;
+    item.ask = item.approved = item.pending_in = item.removed = true;
+    item.in_roster = false;
+    item.request = "<presence type='subscribe'/>";
+    item.groups = {"Friends", "", "a:b;1:", std::string{"\x1f\n\0", 3}, "Fr\xC3\xA9res"};
+    item.version = 9007199254740993;
+    must(o.run(rosters.put(id, item)));
+    auto loaded = o.get(rosters.load(id));
+    REQUIRE(loaded.size() == 1);
+    CHECK(loaded[0].jid == item.jid);
+    CHECK(loaded[0].name == item.name);
+    CHECK(loaded[0].subscription == Subscription::both);
+    CHECK(loaded[0].ask);
+    CHECK(loaded[0].approved);
+    CHECK(loaded[0].pending_in);
+    CHECK(loaded[0].removed);
+    CHECK_FALSE(loaded[0].in_roster);
+    CHECK(loaded[0].request == item.request);
+    CHECK(loaded[0].groups == item.groups);
+    CHECK(loaded[0].version == item.version);
+
+    RosterItem second;
+    second.jid = item.jid;
+    must(o.run(rosters.put(id, second)));
+    loaded = o.get(rosters.load(id));
+    REQUIRE(loaded.size() == 1);
+    CHECK(loaded[0].name.empty());
+    CHECK(loaded[0].groups.empty());
+    CHECK(loaded[0].in_roster);
+    must(o.run(rosters.forget(id, item.jid)));
+    must(o.run(rosters.forget(id, item.jid)));
+    CHECK(o.get(rosters.load(id)).empty());
+    const auto missing = o.run(rosters.put(id + 99, item));
+    REQUIRE_FALSE(missing.ok());
+    CHECK(missing.error().kind == Kind::not_found);
+}
+
+// Case, blanks at the end, accents and length must all make a difference, however a database likes to compare.
+TEMPLATE_TEST_CASE("addresses that differ in anything are different keys", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    const AccountId id = o.create("romeo@montague.example");
+    const std::string local(1000, 'l'), resource(1000, 'r');
+    const std::vector<std::string> addresses{"a@x.example/R",  "a@x.example/r",   "a@x.example/r ", "a@x.example/r  ",
+                                             "a@x.example",    "x.example",       "x.example/r",    "a@x.example/\xC3\xA9",
+                                             "a@x.example/e",  "a@x.example/\xC3\x89", local + "@x.example/" + resource,
+                                             local + "@x.example/" + resource + "2", local + "l@x.example/" + resource};
+    std::set<std::string> expected;
+    for (const std::string& address : addresses) {
+        const Jid made = jid(address);
+        expected.insert(made.text());
+        for (int twice = 0; twice < 2; ++twice) {
+            RosterItem item;
+            item.jid = made;
+            item.name = address;
+            must(o.run(o.storage->rosters().put(id, item)));
+            must(o.run(o.storage->block_lists().change(id, {made, made}, {})));
+            must(o.run(o.storage->private_xml().store(id, address, address)));
+        }
+    }
+    const auto items = o.get(o.storage->rosters().load(id));
+    std::set<std::string> roster, blocked;
+    for (const RosterItem& item : items) {
+        CHECK(item.jid.text() == item.name);
+        roster.insert(item.jid.text());
+    }
+    for (const Jid& made : o.get(o.storage->block_lists().load(id))) blocked.insert(made.text());
+    CHECK(items.size() == addresses.size());
+    CHECK(roster == expected);
+    CHECK(blocked == expected);
+    for (const std::string& address : addresses) CHECK(o.get(o.storage->private_xml().load(id, address)) == address);
+    must(o.run(o.storage->rosters().forget(id, jid("a@x.example/r"))));
+    must(o.run(o.storage->block_lists().change(id, {}, {jid("a@x.example/r")})));
+    CHECK(o.get(o.storage->rosters().load(id)).size() == addresses.size() - 1);
+    CHECK(o.get(o.storage->block_lists().load(id)).size() == addresses.size() - 1);
+}
+
+TEMPLATE_TEST_CASE("private XML and vCards are stored, replaced and removed", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    const AccountId id = o.create("romeo@montague.example"), other = o.create("juliet@capulet.example");
+    auto& xml = o.storage->private_xml();
+    auto& vcards = o.storage->vcards();
+    CHECK(o.get(xml.load(id, "k")).empty());
+    CHECK(o.get(vcards.load(id)).empty());
+    const std::string large(500000, 'v');
+    must(o.run(xml.store(id, "k", "<k>1</k>")));
+    must(o.run(xml.store(id, "k", large)));
+    must(o.run(xml.store(id, "k2", "<k2/>")));
+    must(o.run(vcards.store(id, "<vCard/>")));
+    must(o.run(vcards.store(id, large)));
+    CHECK(o.get(xml.load(id, "k")) == large);
+    CHECK(o.get(xml.load(id, "k2")) == "<k2/>");
+    CHECK(o.get(xml.load(other, "k")).empty());
+    CHECK(o.get(vcards.load(id)) == large);
+    CHECK(o.get(vcards.load(other)).empty());
+    must(o.run(xml.store(id, "k", "")));
+    must(o.run(vcards.store(id, "")));
+    CHECK(o.get(xml.load(id, "k")).empty());
+    CHECK(o.get(xml.load(id, "k2")) == "<k2/>");
+    CHECK(o.get(vcards.load(id)).empty());
+}
+
+TEMPLATE_TEST_CASE("a block list is changed as a whole and cleared", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& lists = o.storage->block_lists();
+    const AccountId id = o.create("romeo@montague.example");
+    std::vector<Jid> many;
+    for (int i = 0; i < 450; ++i) many.push_back(jid("spam" + std::to_string(i) + "@x.example"));
+    must(o.run(lists.change(id, many, {})));
+    CHECK(o.get(lists.load(id)).size() == 450);
+    must(o.run(lists.change(id, {jid("tybalt@capulet.example")}, {many[3], jid("nobody@x.example")})));
+    CHECK(o.get(lists.load(id)).size() == 450);
+    must(o.run(lists.change(id, {many[0]}, {many[0]})));  // both at once: it is blocked afterwards
+    CHECK(o.get(lists.load(id)).size() == 450);
+    const auto missing = o.run(lists.change(id + 99, {many[0]}, {}));
+    REQUIRE_FALSE(missing.ok());
+    CHECK(missing.error().kind == Kind::not_found);
+    must(o.run(lists.clear(id)));
+    CHECK(o.get(lists.load(id)).empty());
+}
+
+TEMPLATE_TEST_CASE("a registration gives so many tries until it expires or is used", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& registrations = o.storage->registrations();
+    storage::PendingRegistration made;
+    made.id = "r1";
+    made.phone = "+4915112345678";
+    made.pin_salt = std::string{"\0s", 2};
+    made.pin_hash = std::string{"\xff\0h", 3};
+    made.tries_left = 3;
+    made.created = at(100);
+    made.expires = at(200);
+    must(o.run(registrations.create(made)));
+    const auto twice = o.run(registrations.create(made));
+    REQUIRE_FALSE(twice.ok());
+    CHECK(twice.error().kind == Kind::conflict);
+
+    const auto found = o.get(registrations.find("r1"));
+    REQUIRE(found);
+    CHECK(found->phone == made.phone);
+    CHECK(found->pin_salt == made.pin_salt);
+    CHECK(found->pin_hash == made.pin_hash);
+    CHECK(found->tries_left == 3);
+    CHECK(found->created == at(100));
+    CHECK(found->expires == at(200));
+    CHECK_FALSE(found->used);
+    CHECK_FALSE(o.get(registrations.find("r2")));
+
+    CHECK_FALSE(o.get(registrations.take_try("r1", at(200))));  // expired
+    CHECK_FALSE(o.get(registrations.take_try("r2", at(150))));  // unknown
+    CHECK(o.get(registrations.take_try("r1", at(199))) == 2U);
+    CHECK(o.get(registrations.take_try("r1", at(199))) == 1U);
+    CHECK(o.get(registrations.take_try("r1", at(199))) == 0U);
+    CHECK_FALSE(o.get(registrations.take_try("r1", at(199))));
+    made.id = "r3";
+    made.created = at(110);
+    must(o.run(registrations.create(made)));
+    CHECK(o.get(registrations.use("r3")));
+    CHECK_FALSE(o.get(registrations.use("r3")));
+    CHECK_FALSE(o.get(registrations.use("r2")));
+    CHECK(o.get(registrations.find("r3"))->used);
+    CHECK_FALSE(o.get(registrations.take_try("r3", at(150))));
+
+    auto recent = o.get(registrations.recent(made.phone, at(100)));
+    CHECK(recent.count == 2);
+    CHECK(recent.last == at(110));
+    CHECK(o.get(registrations.recent(made.phone, at(101))).count == 1);
+    CHECK(o.get(registrations.recent(made.phone, at(111))).count == 0);
+    CHECK(o.get(registrations.recent(made.phone, at(111))).last == Time{});
+    CHECK(o.get(registrations.recent("+4915100000000", at(0))).count == 0);
+    must(o.run(registrations.remove_before(at(110))));
+    CHECK_FALSE(o.get(registrations.find("r1")));
+    CHECK(o.get(registrations.find("r3")));
+}
+
+TEMPLATE_TEST_CASE("of many who take the last tries at once, only so many get one", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    storage::PendingRegistration made;
+    made.id = "r";
+    made.tries_left = 5;
+    made.expires = at(1000);
+    must(o.run(o.storage->registrations().create(made)));
+    std::multiset<std::uint32_t> left;
+    int refused = 0, used = 0, ended = 0;
+    const auto take = [&]() -> storage::Task<void> {
+        auto task = o.storage->registrations().take_try("r", at(1));
+        auto result = co_await task;
+        if (result.ok() && *result) left.insert(**result);
+        else ++refused;
+    };
+    const auto use = [&]() -> storage::Task<void> {
+        auto task = o.storage->registrations().use("r");
+        auto result = co_await task;
+        if (result.ok() && *result) ++used;
+    };
+    for (int i = 0; i < 20; ++i) storage::detach(take(), [&](std::exception_ptr) { ++ended; });
+    REQUIRE(o.executor.run_until([&] { return ended == 20; }));
+    CHECK(left == std::multiset<std::uint32_t>{0, 1, 2, 3, 4});
+    CHECK(refused == 15);
+    for (int i = 0; i < 20; ++i) storage::detach(use(), [&](std::exception_ptr) { ++ended; });
+    REQUIRE(o.executor.run_until([&] { return ended == 40; }));
+    CHECK(used == 1);
+}
+
+TEMPLATE_TEST_CASE("a secret is the first candidate, for ever", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    const std::string secret{"\0\xff secret", 9};
+    CHECK(o.get(o.storage->secrets().load_or_store("a", secret)) == secret);
+    CHECK(o.get(o.storage->secrets().load_or_store("a", "other")) == secret);
+    CHECK(o.get(o.storage->secrets().load_or_store("b", "other")) == "other");
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// The pool in front of the database: bounded waiting, and which failures are tried again.
+#include "tests/unit/storage/flaky.h"
+
+using namespace tests;
+
+namespace {
+
+// Starts loading a vCard; what comes of it is pushed to `results`.
+void ask(Flaky& f, std::vector<storage::Result<std::string>>& results) {
+    const auto load = [](storage::Vcards& vcards, std::vector<storage::Result<std::string>>& to) -> storage::Task<void> {
+        auto task = vcards.load(1);
+        auto result = co_await task;
+        to.push_back(std::move(result));
+    };
+    storage::detach(load(*f.vcards, results), [](std::exception_ptr) {});
+}
+
+storage::Options one_reader(std::chrono::milliseconds wait) {
+    storage::Options options;
+    options.connections = 1;
+    options.waiting = 3;
+    options.wait = wait;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("only so many wait for a connection, the next is refused at once", "[pool]") {
+    Flaky f{one_reader(10s)};
+    std::vector<storage::Result<std::string>> results;
+    f.faults.hold("SELECT xml FROM vcards");
+    ask(f, results);
+    f.faults.wait_until_held(1);
+    for (int i = 0; i < 3; ++i) ask(f, results);
+    CHECK(results.empty());
+    auto queues = f.database->queues();
+    REQUIRE(queues.at(1).name == "sql reads");
+    CHECK(queues.at(1).depth == 3);
+    CHECK(queues.at(1).oldest > 0us);
+    ask(f, results);
+    REQUIRE(results.size() == 1);
+    REQUIRE_FALSE(results[0].ok());
+    CHECK(results[0].error().kind == Kind::unavailable);
+    f.faults.let_through();
+    REQUIRE(f.executor.run_until([&] { return results.size() == 5; }));
+    for (std::size_t i = 1; i < 5; ++i) CHECK(results[i].ok());
+    CHECK(f.database->queues().at(1).depth == 0);
+    CHECK(f.database->queues().at(1).high_water == 3);
+}
+
+TEST_CASE("who waits too long for a connection is told so", "[pool]") {
+    Flaky f{one_reader(50ms)};
+    std::vector<storage::Result<std::string>> results;
+    f.faults.hold("SELECT xml FROM vcards");
+    ask(f, results);
+    f.faults.wait_until_held(1);
+    ask(f, results);
+    CHECK_FALSE(f.executor.run_until([&] { return !results.empty(); }, 60ms));
+    f.faults.let_through();
+    REQUIRE(f.executor.run_until([&] { return results.size() == 2; }));
+    CHECK(results[0].ok());  // it was being worked on
+    REQUIRE_FALSE(results[1].ok());
+    CHECK(results[1].error().kind == Kind::unavailable);
+}
+
+TEST_CASE("while the database is down requests wait for it, but not for ever", "[pool]") {
+    Flaky f{one_reader(400ms)};
+    std::vector<storage::Result<std::string>> results;
+    f.faults.is_down = true;
+    ask(f, results);
+    SECTION("it comes back") {
+        CHECK_FALSE(f.executor.run_until([&] { return !results.empty(); }, 50ms));
+        f.faults.is_down = false;
+        REQUIRE(f.executor.run_until([&] { return !results.empty(); }));
+        CHECK(results[0].ok());
+        CHECK(f.database->is_healthy());
+    }
+    SECTION("it does not") {
+        REQUIRE(f.executor.run_until([&] { return !results.empty(); }));
+        REQUIRE_FALSE(results[0].ok());
+        CHECK(results[0].error().kind == Kind::unavailable);
+        CHECK_FALSE(f.database->is_healthy());
+    }
+}
+
+TEST_CASE("a read whose connection is lost is done again on a new one", "[pool]") {
+    std::atomic<int> lose{1};
+    Flaky f;
+    f.faults.before = [&](std::string_view sql) -> std::optional<ErrorKind> {
+        return sql.starts_with("SELECT xml") && lose-- > 0 ? std::optional{ErrorKind::lost} : std::nullopt;
+    };
+    std::vector<storage::Result<std::string>> results;
+    ask(f, results);
+    REQUIRE(f.executor.run_until([&] { return !results.empty(); }));
+    CHECK(results[0].ok());
+}
+
+TEST_CASE("a transaction is done again after a deadlock, as a whole", "[pool]") {
+    std::atomic<int> busy{3};
+    Flaky f;
+    f.faults.before = [&](std::string_view sql) -> std::optional<ErrorKind> {
+        return sql.starts_with("INSERT INTO device_cursors") && busy-- > 0 ? std::optional{ErrorKind::busy} : std::nullopt;
+    };
+    f.get(f.accounts->create(account("romeo@montague.example", {device("a"), device("b")})));
+    CHECK(f.get(f.accounts->count("")) == 1);
+    CHECK(f.get(f.accounts->find(jid("romeo@montague.example")))->devices.size() == 2);
+}
+
+TEST_CASE("a transaction that was cut off before its COMMIT is done again, one at its COMMIT is not", "[pool]") {
+    const bool at_commit = GENERATE(false, true);
+    std::atomic<int> lose{1};
+    Flaky f;
+    const auto fault = [&](std::string_view sql) -> std::optional<ErrorKind> {
+        const bool is_it = at_commit ? sql == "COMMIT" : sql.starts_with("INSERT INTO devices");
+        return is_it && lose-- > 0 ? std::optional{ErrorKind::lost} : std::nullopt;
+    };
+    (at_commit ? f.faults.after_commit : f.faults.before) = fault;
+    const auto result = f.executor.run(f.accounts->create(account("romeo@montague.example", {device("a")})));
+    CHECK(result.ok() == !at_commit);
+    if (at_commit) CHECK(result.error().kind == Kind::unavailable);
+    CHECK(f.get(f.accounts->count("")) == 1);
+}
