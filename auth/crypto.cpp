@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// OpenSSL's EVP and RAND behind auth/crypto.h. Algorithms are fetched once per process and the HMAC contexts once per
-// thread: fetching costs more than hashing. A primitive that fails means a broken installation: the process ends.
+// OpenSSL's EVP and RAND behind auth/crypto.h. Algorithms are fetched once per process and the HMAC contexts
+// once per thread: fetching costs more than hashing. A primitive that fails means a broken installation: the
+// process ends.
 #include "auth/crypto.h"
 
 #include <array>
@@ -45,8 +46,12 @@ const EVP_MD* algorithm(storage::Hash hash) {
     return fetched[index_of(hash)];
 }
 
-struct FreeMac { void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); } };
-struct FreeKdf { void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); } };
+struct FreeMac {
+    void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+};
+struct FreeKdf {
+    void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
+};
 
 std::unique_ptr<EVP_MAC_CTX, FreeMac> new_hmac(storage::Hash hash) {
     static EVP_MAC* const fetched = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
@@ -100,7 +105,8 @@ std::string hmac(storage::Hash hash, std::string_view key, std::string_view data
     return out;
 }
 
-std::string pbkdf2(storage::Hash hash, std::string_view password, std::string_view salt, std::uint32_t iterations) {
+std::string pbkdf2(storage::Hash hash, std::string_view password, std::string_view salt,
+                   std::uint32_t iterations) {
     static EVP_KDF* const fetched = EVP_KDF_fetch(nullptr, "PBKDF2", nullptr);
     require(fetched != nullptr, "fetch PBKDF2");
     const std::unique_ptr<EVP_KDF_CTX, FreeKdf> context{EVP_KDF_CTX_new(fetched)};
@@ -109,14 +115,16 @@ std::string pbkdf2(storage::Hash hash, std::string_view password, std::string_vi
     int any_length = 1;  // accounts imported from elsewhere may have short salts
     const std::array<OSSL_PARAM, 6> params{
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, name.data(), 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, const_cast<unsigned char*>(bytes_of(password)),
-                                          password.size()),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, const_cast<unsigned char*>(bytes_of(salt)), salt.size()),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD,
+                                          const_cast<unsigned char*>(bytes_of(password)), password.size()),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, const_cast<unsigned char*>(bytes_of(salt)),
+                                          salt.size()),
         OSSL_PARAM_construct_uint(OSSL_KDF_PARAM_ITER, &rounds),
         OSSL_PARAM_construct_int(OSSL_KDF_PARAM_PKCS5, &any_length),
         OSSL_PARAM_construct_end()};
     std::string out(digest_size(hash), '\0');
-    require(context && EVP_KDF_derive(context.get(), bytes_of(out), out.size(), params.data()) == 1, "derive a key");
+    require(context && EVP_KDF_derive(context.get(), bytes_of(out), out.size(), params.data()) == 1,
+            "derive a key");
     return out;
 }
 

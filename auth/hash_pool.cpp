@@ -30,7 +30,9 @@ struct Work {
     Steady::time_point since;
 
     // The last touch of this thread: the coroutine that owns the Work may be gone when post() returns.
-    void give_back() { executor->post([handle = waiting] { handle.resume(); }); }
+    void give_back() {
+        executor->post([handle = waiting] { handle.resume(); });
+    }
 };
 
 }  // namespace
@@ -41,7 +43,7 @@ struct HashPool::State {
     const std::size_t most_waiting;
     mutable std::mutex mutex;
     std::condition_variable wake;
-    std::deque<Work*> queue;      // guarded by mutex, as are the two below; the coroutine frames own the Work
+    std::deque<Work*> queue;  // guarded by mutex, as are the two below; the coroutine frames own the Work
     std::uint64_t high_water = 0;
     bool stopping = false;
     std::vector<std::thread> threads;
@@ -85,7 +87,8 @@ struct HashPool::State {
 };
 
 HashPool::HashPool(std::size_t threads, std::size_t waiting) : state_{std::make_unique<State>(waiting)} {
-    for (std::size_t i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->run(); });
+    for (std::size_t i = 0; i < threads; ++i)
+        state_->threads.emplace_back([state = state_.get()] { state->run(); });
 }
 
 HashPool::~HashPool() {
@@ -125,7 +128,8 @@ storage::QueueDepth HashPool::depth() const {
     depth.depth = state_->queue.size();
     depth.high_water = state_->high_water;
     if (!state_->queue.empty()) {
-        depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - state_->queue.front()->since);
+        depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() -
+                                                                             state_->queue.front()->since);
     }
     return depth;
 }

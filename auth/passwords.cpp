@@ -20,14 +20,17 @@ xmpp::Failure<PasswordError> fail(Kind kind, std::string text = {}) {
     return xmpp::Failure{PasswordError{kind, std::move(text)}};
 }
 
-storage::Time now() { return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()); }
+storage::Time now() {
+    return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
 
 struct Keyed {
     storage::Salt salt;
     storage::Device device;
 };
 
-storage::Task<xmpp::Result<Keyed, PasswordError>> key_of(HashPool& hashes, std::string password, std::uint32_t iterations) {
+storage::Task<xmpp::Result<Keyed, PasswordError>> key_of(HashPool& hashes, std::string password,
+                                                         std::uint32_t iterations) {
     if (password.size() > longest_password) co_return fail(Kind::not_allowed);
     auto prepared = xmpp::opaque_string(password);
     wipe(password);
@@ -57,7 +60,8 @@ xmpp::Failure<PasswordError> failure_of(const storage::StorageError& error) {
 }  // namespace
 
 storage::Task<xmpp::Result<storage::AccountId, PasswordError>> make_password_account(
-    storage::Storage& storage, HashPool& hashes, storage::Jid jid, std::string password, std::uint32_t iterations) {
+    storage::Storage& storage, HashPool& hashes, storage::Jid jid, std::string password,
+    std::uint32_t iterations) {
     if (!jid.is_bare() || jid.localpart().empty()) co_return fail(Kind::not_allowed);
     auto keying = key_of(hashes, std::move(password), iterations);
     auto keyed = co_await keying;
@@ -75,12 +79,14 @@ storage::Task<xmpp::Result<storage::AccountId, PasswordError>> make_password_acc
 }
 
 storage::Task<xmpp::Result<void, PasswordError>> change_password(storage::Storage& storage, HashPool& hashes,
-                                                                 storage::AccountId account, std::string password,
+                                                                 storage::AccountId account,
+                                                                 std::string password,
                                                                  std::uint32_t iterations) {
     auto keying = key_of(hashes, std::move(password), iterations);
     auto keyed = co_await keying;
     if (!keyed) co_return xmpp::Failure{keyed.error()};
-    auto replacing = storage.accounts().replace_devices(account, std::move(keyed->salt), std::move(keyed->device));
+    auto replacing =
+        storage.accounts().replace_devices(account, std::move(keyed->salt), std::move(keyed->device));
     const auto replaced = co_await replacing;
     if (!replaced) co_return failure_of(replaced.error());
     co_return xmpp::Result<void, PasswordError>{};

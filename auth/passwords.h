@@ -14,7 +14,7 @@ class HashPool;
 
 struct PasswordError {
     enum class Kind {
-        not_allowed,  // the password is empty or holds what RFC 8265 §4 forbids; or the JID is no user's bare JID
+        not_allowed,  // an empty password, or one that RFC 8265 §4 forbids; or the JID is no user's bare JID
         conflict,     // the account exists already
         not_found,    // there is no such account
         busy,         // too many passwords wait to be hashed
@@ -25,16 +25,17 @@ struct PasswordError {
     std::string text;
 };
 
-inline constexpr std::uint32_t password_iterations = 10000;  // people choose passwords that can be guessed (XEP-0438)
+// More than for device keys: people choose passwords that can be guessed (XEP-0438).
+inline constexpr std::uint32_t password_iterations = 10000;
 
 storage::Task<xmpp::Result<storage::AccountId, PasswordError>> make_password_account(
     storage::Storage& storage, HashPool& hashes, storage::Jid jid, std::string password,
     std::uint32_t iterations = password_iterations);
 
-// All devices of the account go, one with the new password comes, under a new salt. Ending the account's sessions is
-// the caller's.
-storage::Task<xmpp::Result<void, PasswordError>> change_password(storage::Storage& storage, HashPool& hashes,
-                                                                 storage::AccountId account, std::string password,
-                                                                 std::uint32_t iterations = password_iterations);
+// All devices of the account go, one with the new password comes, under a new salt. Ending the account's
+// sessions is the caller's.
+storage::Task<xmpp::Result<void, PasswordError>> change_password(
+    storage::Storage& storage, HashPool& hashes, storage::AccountId account, std::string password,
+    std::uint32_t iterations = password_iterations);
 
 }  // namespace auth

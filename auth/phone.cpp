@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// E.164 through libphonenumber, which is included here alone. Numbers in national form, with letters or with an
-// extension are refused: an account is one number, and there must be one way to write it.
+// E.164 through libphonenumber, which is included here alone. Numbers in national form, with letters or with
+// an extension are refused: an account is one number, and there must be one way to write it.
 #include "auth/phone.h"
 
 #include <phonenumbers/phonenumberutil.h>
@@ -13,7 +13,8 @@ constexpr std::size_t longest_text = 40;  // 15 digits, '+', and whatever people
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// libphonenumber reads letters as a keypad does and knows RFC 3966 parameters; neither belongs into an account's name.
+// libphonenumber reads letters as a keypad does and knows RFC 3966 parameters; neither belongs into an
+// account's name.
 bool looks_like_a_number(std::string_view text) {
     if (text.size() > longest_text || text.empty() || text.front() != '+') return false;
     for (const char c : text.substr(1)) {
@@ -31,7 +32,8 @@ std::optional<std::string> parse_phone(std::string_view text) {
     const PhoneNumberUtil& library = *PhoneNumberUtil::GetInstance();
     PhoneNumber number;
     // Region ZZ: no country is assumed, the '+' is demanded.
-    if (library.Parse(std::string{text}, "ZZ", &number) != PhoneNumberUtil::NO_PARSING_ERROR) return std::nullopt;
+    if (library.Parse(std::string{text}, "ZZ", &number) != PhoneNumberUtil::NO_PARSING_ERROR)
+        return std::nullopt;
     if (!library.IsValidNumber(number) || number.has_extension()) return std::nullopt;
     std::string e164;
     library.Format(number, PhoneNumberUtil::E164, &e164);

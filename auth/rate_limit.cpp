@@ -15,7 +15,9 @@
 namespace auth {
 
 RateLimit::RateLimit(std::uint32_t burst, std::chrono::microseconds period, std::size_t most_keys)
-    : burst_{static_cast<double>(burst)}, period_{static_cast<double>(period.count())}, most_keys_{most_keys} {}
+    : burst_{static_cast<double>(burst)},
+      period_{static_cast<double>(period.count())},
+      most_keys_{most_keys} {}
 
 std::chrono::seconds RateLimit::take(std::string_view key, storage::Time now) {
     const std::lock_guard lock{mutex_};
@@ -57,12 +59,14 @@ double RateLimit::tokens_at(const Bucket& bucket, storage::Time now) const {
 std::chrono::seconds RateLimit::until_one(double tokens) const {
     if (burst_ < 1) return std::chrono::seconds{static_cast<std::int64_t>(std::ceil(period_ / 1e6))};
     const double microseconds = (1 - tokens) * period_ / burst_;
-    return std::chrono::seconds{std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(microseconds / 1e6)))};
+    return std::chrono::seconds{
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(microseconds / 1e6)))};
 }
 
 void RateLimit::make_room(storage::Time now) {
     if (buckets_.size() < most_keys_) return;
-    // The oldest full bucket, looked for among a few of the oldest; failing that, the oldest: memory is bounded first.
+    // The oldest full bucket, looked for among a few of the oldest; failing that, the oldest: memory is
+    // bounded first.
     constexpr int looked_at = 16;
     auto victim = buckets_.begin();
     int looked = 0;
@@ -84,7 +88,8 @@ std::string network_of(std::string_view address) {
     std::memcpy(bytes.data(), six.s6_addr, bytes.size());
     if (IN6_IS_ADDR_V4MAPPED(&six)) {
         std::array<char, INET_ADDRSTRLEN> four{};
-        if (inet_ntop(AF_INET, bytes.data() + 12, four.data(), four.size()) != nullptr) return std::string{four.data()};
+        if (inet_ntop(AF_INET, bytes.data() + 12, four.data(), four.size()) != nullptr)
+            return std::string{four.data()};
     }
     return xmpp::hex(std::string_view{bytes.data(), 8}) + "/64";
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Token buckets by key (an address, a number) in a bounded map: each holds `burst` tokens and is refilled evenly in
-// `period`. A full bucket is as good as none, so those are dropped first when there are too many. Any thread; the time
-// is passed in, so that tests need not wait.
+// Token buckets by key (an address, a number) in a bounded map: each holds `burst` tokens and is refilled
+// evenly in `period`. A full bucket is as good as none, so those are dropped first when there are too many.
+// Any thread; the time is passed in, so that tests need not wait.
 #pragma once
 
 #include <chrono>
@@ -44,7 +44,8 @@ private:
     std::unordered_map<std::string_view, std::list<Bucket>::iterator> by_key_;  // guarded by mutex_
 };
 
-// What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one customer has to himself.
+// What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one customer has
+// to himself.
 std::string network_of(std::string_view address);
 
 }  // namespace auth

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The state machine of registration: start() sends a PIN, confirm() trades it for a key. What is cheap is checked
-// first, what costs an SMS last. start() never looks at accounts: it answers the same whether a number has one or not.
+// The state machine of registration: start() sends a PIN, confirm() trades it for a key. What is cheap is
+// checked first, what costs an SMS last. start() never looks at accounts: it answers the same whether a
+// number has one or not.
 #include "auth/registration.h"
 
 #include <algorithm>
@@ -49,7 +50,8 @@ xmpp::Failure<RegistrationError> wrong_pin(std::uint32_t tries_left) {
 std::string with_pin(std::string_view text, std::string_view pin) {
     constexpr std::string_view place = "{pin}";
     std::string filled{text};
-    for (std::size_t at = filled.find(place); at != std::string::npos; at = filled.find(place, at + pin.size())) {
+    for (std::size_t at = filled.find(place); at != std::string::npos;
+         at = filled.find(place, at + pin.size())) {
         filled.replace(at, place.size(), pin);
     }
     return filled;
@@ -66,7 +68,8 @@ std::string as_typed(std::string_view pin) {
 
 bool can_be_id(std::string_view id) {
     const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+               c == '_';
     };
     return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), fits);
 }
@@ -87,8 +90,15 @@ std::string device_name_of(std::string_view wanted) {
 struct Registration::State {
     State(RegistrationRules r, storage::Storage& st, HashPool& h, SmsGateway& g, Clock c,
           std::function<void(const storage::Jid&)> changed)
-        : rules{std::move(r)}, storage{st}, hashes{h}, sms{g}, clock{std::move(c)}, keys_changed{std::move(changed)},
-          by_address{rules.per_address_an_hour, 1h}, by_range{rules.per_range_an_hour, 1h}, all{rules.per_minute, 1min},
+        : rules{std::move(r)},
+          storage{st},
+          hashes{h},
+          sms{g},
+          clock{std::move(c)},
+          keys_changed{std::move(changed)},
+          by_address{rules.per_address_an_hour, 1h},
+          by_range{rules.per_range_an_hour, 1h},
+          all{rules.per_minute, 1min},
           confirms{rules.confirms_per_address_a_minute, 1min} {}
 
     const RegistrationRules rules;
@@ -100,8 +110,8 @@ struct Registration::State {
     RateLimit by_address, by_range, all, confirms;
 
     std::mutex mutex;
-    std::set<std::string, std::less<>> starting;  // guarded by mutex: numbers between the look at recent() and create()
-    storage::Time tidied{};                       // guarded by mutex
+    std::set<std::string> starting;  // guarded by mutex: numbers between the look at recent() and create()
+    storage::Time tidied{};          // guarded by mutex
 
     // Holds a number, so that two requests at the same moment send one SMS.
     class Hold {
@@ -126,20 +136,25 @@ struct Registration::State {
     };
 
     bool may_register(std::string_view number) const {
-        return rules.prefixes.empty() || std::any_of(rules.prefixes.begin(), rules.prefixes.end(),
-                                                     [&](const std::string& prefix) { return number.starts_with(prefix); });
+        return rules.prefixes.empty() ||
+               std::any_of(rules.prefixes.begin(), rules.prefixes.end(),
+                           [&](const std::string& prefix) { return number.starts_with(prefix); });
     }
 
     Task<Answer<Started>> send_pin(std::string number, storage::Time now);
     Task<void> tidy(storage::Time now);
     Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin, storage::Time now);
-    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string device_name, storage::Time now);
-    Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt, storage::Device device);
+    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string device_name,
+                               storage::Time now);
+    Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt,
+                                 storage::Device device);
 };
 
-Registration::Registration(RegistrationRules rules, storage::Storage& storage, HashPool& hashes, SmsGateway& sms,
-                           Clock clock, std::function<void(const storage::Jid&)> keys_changed)
-    : state_{std::make_unique<State>(std::move(rules), storage, hashes, sms, std::move(clock), std::move(keys_changed))} {
+Registration::Registration(RegistrationRules rules, storage::Storage& storage, HashPool& hashes,
+                           SmsGateway& sms, Clock clock,
+                           std::function<void(const storage::Jid&)> keys_changed)
+    : state_{std::make_unique<State>(std::move(rules), storage, hashes, sms, std::move(clock),
+                                     std::move(keys_changed))} {
     assert(state_->clock && state_->keys_changed);
 }
 
@@ -163,7 +178,8 @@ Task<Answer<Registration::Started>> Registration::start(std::string phone, std::
     const auto recent = co_await asking;
     if (!recent) co_return fail(Kind::unavailable);
     const auto resend_at = recent->last + state.rules.resend_after;
-    if (recent->count > 0 && now < resend_at) co_return too_many(std::chrono::ceil<std::chrono::seconds>(resend_at - now));
+    if (recent->count > 0 && now < resend_at)
+        co_return too_many(std::chrono::ceil<std::chrono::seconds>(resend_at - now));
     if (recent->count >= state.rules.per_number_a_day) co_return too_many(1h);
 
     // The budgets of everybody come last: only what would really send an SMS draws on them.
@@ -215,12 +231,14 @@ Task<void> Registration::State::tidy(storage::Time now) {
     }
 }
 
-Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::string pin, std::string device_name,
+Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::string pin,
+                                                         std::string device_name,
                                                          std::string client_address) {
     State& state = *state_;
     if (!state.rules.enabled) co_return fail(Kind::disabled);
     const storage::Time now = state.clock();
-    if (const auto wait = state.confirms.take(network_of(client_address), now); wait > 0s) co_return too_many(wait);
+    if (const auto wait = state.confirms.take(network_of(client_address), now); wait > 0s)
+        co_return too_many(wait);
     if (!can_be_id(id)) co_return fail(Kind::gone);
 
     auto proving = state.proved(std::move(id), std::move(pin), now);
@@ -231,14 +249,16 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
     co_return std::move(issued);
 }
 
-Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::string id, std::string pin, storage::Time now) {
+Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::string id, std::string pin,
+                                                                       storage::Time now) {
     auto finding = storage.registrations().find(id);
     auto found = co_await finding;
     if (!found) co_return fail(Kind::unavailable);
     if (!*found) co_return fail(Kind::gone);
     storage::PendingRegistration pending = std::move(**found);
 
-    // A try is paid for before the PIN is looked at, so that guesses at the same moment share the few there are.
+    // A try is paid for before the PIN is looked at, so that guesses at the same moment share the few there
+    // are.
     auto taking = storage.registrations().take_try(id, now);
     const auto tries_left = co_await taking;
     if (!tries_left) co_return fail(Kind::unavailable);

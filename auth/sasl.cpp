@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RFC 6120 §6 and RFC 4422: what is offered, and which exchange a mechanism's name begins; RFC 4616: PLAIN, in whole;
-// how passwords become verifiers. SCRAM is in scram.cpp.
+// RFC 6120 §6 and RFC 4422: what is offered, and which exchange a mechanism's name begins; RFC 4616: PLAIN,
+// in whole; how passwords become verifiers. SCRAM is in scram.cpp.
 #include "auth/sasl.h"
 
 #include <algorithm>
@@ -63,14 +63,17 @@ public:
         if (!expected) return refuse(SaslCondition::temporary_auth_failure, "");
         const Credentials::Key* key = find_key(credentials_, &has_password, &derived);
         if (key == nullptr) return refuse(SaslCondition::not_authorized, wrong);
-        if (credentials_.disabled) return refuse(SaslCondition::account_disabled, "This account is disabled.");
+        if (credentials_.disabled)
+            return refuse(SaslCondition::account_disabled, "This account is disabled.");
         return Success{username_, key->device, ""};
     }
 
 private:
     enum class State { start, asked, lookup, hashing, over };
 
-    static Step refuse(SaslCondition condition, std::string_view text) { return Refused{condition, std::string{text}}; }
+    static Step refuse(SaslCondition condition, std::string_view text) {
+        return Refused{condition, std::string{text}};
+    }
 
     Step take(std::string_view data) {
         const auto nul = std::count(data.begin(), data.end(), '\0');
@@ -152,8 +155,9 @@ std::string downgrade_protection(std::vector<std::string> mechanisms, std::vecto
     return all;
 }
 
-std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Channel& channel, std::string_view domain,
-                                         bool allow_plain_unencrypted, std::string_view downgrade_protection) {
+std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Channel& channel,
+                                         std::string_view domain, bool allow_plain_unencrypted,
+                                         std::string_view downgrade_protection) {
     const auto offered = offered_mechanisms(channel, allow_plain_unencrypted);
     if (std::find(offered.begin(), offered.end(), mechanism) == offered.end()) return nullptr;
     if (const auto scram = parse_scram_mechanism(mechanism)) {
@@ -162,7 +166,8 @@ std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Chann
     return std::make_unique<Plain>(domain);
 }
 
-storage::Verifiers derive_verifiers(std::string_view password, std::string_view salt, std::uint32_t iterations) {
+storage::Verifiers derive_verifiers(std::string_view password, std::string_view salt,
+                                    std::uint32_t iterations) {
     // What OpaqueString forbids is refused where passwords are set; hashing it as it is lets nobody in.
     std::string prepared = xmpp::opaque_string(password).value_or(std::string{password});
     storage::Verifiers all;
@@ -179,9 +184,11 @@ storage::Verifiers derive_verifiers(std::string_view password, std::string_view 
     return all;
 }
 
-Credentials fake_credentials(std::string_view server_secret, std::string_view username, std::uint32_t iterations) {
+Credentials fake_credentials(std::string_view server_secret, std::string_view username,
+                             std::uint32_t iterations) {
     Credentials fake;
-    fake.salt = hmac(storage::Hash::sha256, server_secret, "salt of " + std::string{username}).substr(0, salt_bytes);
+    fake.salt =
+        hmac(storage::Hash::sha256, server_secret, "salt of " + std::string{username}).substr(0, salt_bytes);
     fake.iterations = iterations;
     return fake;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// RFC 5802: SCRAM, server side; RFC 7677 (SHA-256); tls-exporter (RFC 9266) and tls-server-end-point (RFC 5929) for the
-// -PLUS forms; XEP-0474 in the server's first message. One exchange serves all devices of an account: the proof itself
-// says which one. Leaves out mandatory extensions ('m='), of which none exist.
+// RFC 5802: SCRAM, server side; RFC 7677 (SHA-256); tls-exporter (RFC 9266) and tls-server-end-point (RFC
+// 5929) for the -PLUS forms; XEP-0474 in the server's first message. One exchange serves all devices of an
+// account: the proof itself says which one. Leaves out mandatory extensions ('m='), of which none exist.
 #include "auth/scram.h"
 
 #include <algorithm>
@@ -19,7 +19,9 @@ constexpr std::size_t longest_message = 8192;
 constexpr std::size_t shortest_looked_at = 5;  // keys: as many as an account usually may have devices
 constexpr std::string_view wrong = "Wrong user name or password.";
 
-Refused malformed(std::string_view text) { return Refused{SaslCondition::malformed_request, std::string{text}}; }
+Refused malformed(std::string_view text) {
+    return Refused{SaslCondition::malformed_request, std::string{text}};
+}
 Refused refused(std::string_view text) { return Refused{SaslCondition::not_authorized, std::string{text}}; }
 
 // RFC 5802 §5: attributes are separated by ',', which stands in no value.
@@ -67,7 +69,8 @@ bool is_nonce(std::string_view text) {  // RFC 5802 §7, printable
 }
 
 // Optional extensions are ignored; what is no attribute at all, or is one of the message's own, is not.
-bool are_extensions(std::vector<std::string_view>::const_iterator from, std::vector<std::string_view>::const_iterator to) {
+bool are_extensions(std::vector<std::string_view>::const_iterator from,
+                    std::vector<std::string_view>::const_iterator to) {
     for (auto it = from; it != to; ++it) {
         // RFC 5802 §5.1: 'm' must cause authentication to fail where it is not understood.
         if (it->size() < 3 || !is_alpha((*it)[0]) || (*it)[1] != '=') return false;
@@ -77,12 +80,12 @@ bool are_extensions(std::vector<std::string_view>::const_iterator from, std::vec
 }
 
 struct ClientFirst {
-    std::string gs2_header;         // with its two commas
-    std::string binding;            // name of the channel-binding type, or empty
+    std::string gs2_header;  // with its two commas
+    std::string binding;     // name of the channel-binding type, or empty
     char flag = 'n';
     std::string authzid, username;  // as the client wrote them, decoded
     std::string nonce;
-    std::string bare;               // client-first-message-bare
+    std::string bare;  // client-first-message-bare
 };
 
 std::optional<ClientFirst> parse_client_first(std::string_view message) {
@@ -131,7 +134,8 @@ std::optional<ClientFinal> parse_client_final(std::string_view message) {
     const auto binding = value_of(fields.front(), 'c');
     const auto nonce = value_of(fields[1], 'r');
     const auto proof = value_of(fields.back(), 'p');
-    if (!binding || !nonce || !proof || !are_extensions(fields.begin() + 2, fields.end() - 1)) return std::nullopt;
+    if (!binding || !nonce || !proof || !are_extensions(fields.begin() + 2, fields.end() - 1))
+        return std::nullopt;
     const auto input = xmpp::parse_base64(*binding);
     const auto bytes = xmpp::parse_base64(*proof);
     if (!input || !bytes) return std::nullopt;
@@ -153,7 +157,8 @@ bool proves(const storage::Verifiers& verifiers, const void* context) {
     const Proof& proof = *static_cast<const Proof*>(context);
     const std::string& stored_key = verifiers[static_cast<std::size_t>(proof.hash)].stored_key;
     std::string client_key = hmac(proof.hash, stored_key, proof.auth_message);
-    for (std::size_t i = 0; i < client_key.size(); ++i) client_key[i] = static_cast<char>(client_key[i] ^ proof.bytes[i]);
+    for (std::size_t i = 0; i < client_key.size(); ++i)
+        client_key[i] = static_cast<char>(client_key[i] ^ proof.bytes[i]);
     const bool right = equal_in_constant_time(digest(proof.hash, client_key), stored_key);
     wipe(client_key);
     return right;
@@ -163,13 +168,17 @@ class Scram final : public Exchange {
 public:
     Scram(ScramMechanism mechanism, const Channel& channel, std::string_view domain, std::string nonce,
           std::string_view downgrade_protection)
-        : mechanism_{mechanism}, channel_{channel}, domain_{domain}, server_nonce_{std::move(nonce)},
+        : mechanism_{mechanism},
+          channel_{channel},
+          domain_{domain},
+          server_nonce_{std::move(nonce)},
           downgrade_protection_{downgrade_protection} {}
 
     Step receive(std::string_view data) override {
         switch (state_) {
             case State::start:
-                // RFC 6120 §6.4.2: a client that sent no initial response is asked for it by an empty challenge.
+                // RFC 6120 §6.4.2: a client that sent no initial response is asked for it by an empty
+                // challenge.
                 state_ = State::first;
                 if (data.empty()) return Challenge{};
                 return take_first(data);
@@ -226,9 +235,12 @@ private:
 
     // RFC 5802 §6, the channel-binding flag.
     std::optional<Refused> check_binding() {
-        if (mechanism_.plus != (first_.flag == 'p')) return malformed("The mechanism and the gs2 flag disagree.");
-        // The client could have used channel binding and believes that it was not offered: somebody removed the offer.
-        if (first_.flag == 'y' && !binding_types(channel_).empty()) return refused("Channel binding was offered.");
+        if (mechanism_.plus != (first_.flag == 'p'))
+            return malformed("The mechanism and the gs2 flag disagree.");
+        // The client could have used channel binding and believes that it was not offered: somebody removed
+        // the offer.
+        if (first_.flag == 'y' && !binding_types(channel_).empty())
+            return refused("Channel binding was offered.");
         if (first_.flag != 'p') return std::nullopt;
         if (first_.binding == "tls-exporter") binding_data_ = channel_.tls_exporter;
         if (first_.binding == "tls-server-end-point") binding_data_ = channel_.tls_server_end_point;
@@ -248,13 +260,16 @@ private:
         if (!equal_in_constant_time(parsed->nonce, first_.nonce + server_nonce_)) {
             return refused("The nonce does not match.");
         }
-        const std::string auth_message = first_.bare + "," + server_first_ + "," + std::string{parsed->without_proof};
+        const std::string auth_message =
+            first_.bare + "," + server_first_ + "," + std::string{parsed->without_proof};
         const Proof proof{mechanism_.hash, parsed->proof, auth_message};
         const Credentials::Key* key = find_key(credentials_, &proves, &proof);
         if (key == nullptr) return refused(wrong);
-        if (credentials_.disabled) return Refused{SaslCondition::account_disabled, "This account is disabled."};
+        if (credentials_.disabled)
+            return Refused{SaslCondition::account_disabled, "This account is disabled."};
         const std::string& server_key = key->verifiers[static_cast<std::size_t>(mechanism_.hash)].server_key;
-        return Success{username_, key->device, "v=" + xmpp::base64(hmac(mechanism_.hash, server_key, auth_message))};
+        return Success{username_, key->device,
+                       "v=" + xmpp::base64(hmac(mechanism_.hash, server_key, auth_message))};
     }
 
     const ScramMechanism mechanism_;
@@ -275,10 +290,14 @@ std::optional<ScramMechanism> parse_scram_mechanism(std::string_view name) {
         mechanism.plus = true;
         name.remove_suffix(plus.size());
     }
-    if (name == "SCRAM-SHA-1") mechanism.hash = storage::Hash::sha1;
-    else if (name == "SCRAM-SHA-256") mechanism.hash = storage::Hash::sha256;
-    else if (name == "SCRAM-SHA-512") mechanism.hash = storage::Hash::sha512;
-    else return std::nullopt;
+    if (name == "SCRAM-SHA-1")
+        mechanism.hash = storage::Hash::sha1;
+    else if (name == "SCRAM-SHA-256")
+        mechanism.hash = storage::Hash::sha256;
+    else if (name == "SCRAM-SHA-512")
+        mechanism.hash = storage::Hash::sha512;
+    else
+        return std::nullopt;
     return mechanism;
 }
 
@@ -288,12 +307,14 @@ bool names_account(std::string_view authzid, std::string_view localpart, std::st
     return named && own && *named == *own;
 }
 
-std::unique_ptr<Exchange> begin_scram(ScramMechanism mechanism, const Channel& channel, std::string_view domain,
-                                      std::string server_nonce, std::string_view downgrade_protection) {
+std::unique_ptr<Exchange> begin_scram(ScramMechanism mechanism, const Channel& channel,
+                                      std::string_view domain, std::string server_nonce,
+                                      std::string_view downgrade_protection) {
     return std::make_unique<Scram>(mechanism, channel, domain, std::move(server_nonce), downgrade_protection);
 }
 
-const Credentials::Key* find_key(const Credentials& credentials, bool (*is_key)(const storage::Verifiers&, const void*),
+const Credentials::Key* find_key(const Credentials& credentials,
+                                 bool (*is_key)(const storage::Verifiers&, const void*),
                                  const void* context) {
     static const storage::Verifiers nobodys = [] {
         storage::Verifiers all;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The gateways that need no network: the console and a file; and how templates are filled in for the HTTP one.
+// The gateways that need no network: the console and a file; and how templates are filled in for the HTTP
+// one.
 #include "auth/sms.h"
 
 #include <cerrno>
@@ -19,7 +20,8 @@ namespace {
 
 std::string json_escaped(const std::string& text) {
     // Bytes that are no UTF-8 become U+FFFD: they come from templates, never from numbers or PINs.
-    const std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string quoted =
+        nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     return quoted.substr(1, quoted.size() - 2);
 }
 
@@ -30,8 +32,10 @@ std::string percent_encoded(std::string_view text) {  // RFC 3986 §2.3: all but
         const auto byte = static_cast<unsigned char>(c);
         const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                                 c == '-' || c == '.' || c == '_' || c == '~';
-        if (unreserved) out += c;
-        else (out += '%') += {hex[byte >> 4U], hex[byte & 15U]};
+        if (unreserved)
+            out += c;
+        else
+            (out += '%') += {hex[byte >> 4U], hex[byte & 15U]};
     }
     return out;
 }
@@ -67,7 +71,8 @@ private:
     const Log log_;
 };
 
-// Written at once, on the caller's thread: one short line to a local file, in installations for trying things out.
+// Written at once, on the caller's thread: one short line to a local file, in installations for trying things
+// out.
 class FileGateway final : public SmsGateway {
 public:
     FileGateway(std::string path, Log log) : path_{std::move(path)}, log_{std::move(log)} {}
@@ -79,10 +84,13 @@ public:
         const std::lock_guard lock{mutex_};
         // Opened for each, so that the file may be moved away; readable by nobody else: PINs are in it.
         const int file = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-        const bool written = file >= 0 && write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+        const bool written =
+            file >= 0 && write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
         const int reason = errno;
         if (file >= 0) close(file);
-        if (!written) log_("error", "SMS to " + masked(sms.to) + " not written to " + path_ + ": " + std::strerror(reason));
+        if (!written)
+            log_("error",
+                 "SMS to " + masked(sms.to) + " not written to " + path_ + ": " + std::strerror(reason));
         return written;
     }
     storage::QueueDepth depth() const override {
@@ -123,7 +131,9 @@ std::string filled(std::string_view form, const Sms& sms, std::string_view conte
     return out;
 }
 
-std::unique_ptr<SmsGateway> console_gateway(Log log) { return std::make_unique<ConsoleGateway>(std::move(log)); }
+std::unique_ptr<SmsGateway> console_gateway(Log log) {
+    return std::make_unique<ConsoleGateway>(std::move(log));
+}
 
 std::unique_ptr<SmsGateway> file_gateway(std::string path, Log log) {
     return std::make_unique<FileGateway>(std::move(path), std::move(log));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The SMS gateway that POSTs to a provider, by libcurl, which is included here alone. One thread drives all requests
-// (curl_multi): a provider that is slow with one SMS does not hold up the others, nor does one that waits for a retry.
+// The SMS gateway that POSTs to a provider, by libcurl, which is included here alone. One thread drives all
+// requests (curl_multi): a provider that is slow with one SMS does not hold up the others, nor does one that
+// waits for a retry.
 #include <algorithm>
 #include <deque>
 #include <iterator>
@@ -27,9 +28,15 @@ constexpr std::size_t most_in_flight = 16;
 constexpr milliseconds longest_pause{60'000};
 constexpr milliseconds longest_poll{1'000};
 
-struct FreeEasy { void operator()(CURL* easy) const { curl_easy_cleanup(easy); } };
-struct FreeMulti { void operator()(CURLM* multi) const { curl_multi_cleanup(multi); } };
-struct FreeList { void operator()(curl_slist* list) const { curl_slist_free_all(list); } };
+struct FreeEasy {
+    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct FreeMulti {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct FreeList {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
 
 void initialise_once() {
     static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -38,7 +45,9 @@ void initialise_once() {
 
 std::size_t discard(char*, std::size_t size, std::size_t count, void*) { return size * count; }
 
-bool is_header_text(std::string_view text) { return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos; }
+bool is_header_text(std::string_view text) {
+    return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
+}
 
 struct Waiting {
     Sms sms;
@@ -102,8 +111,10 @@ public:
         depth.high_water = high_water_;
         std::optional<Steady::time_point> oldest;
         if (!taken_.empty()) oldest = *taken_.begin();
-        if (!arrived_.empty()) oldest = std::min(oldest.value_or(arrived_.front().since), arrived_.front().since);
-        if (oldest) depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - *oldest);
+        if (!arrived_.empty())
+            oldest = std::min(oldest.value_or(arrived_.front().since), arrived_.front().since);
+        if (oldest)
+            depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - *oldest);
         return depth;
     }
 
@@ -131,7 +142,8 @@ private:
             curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(pause(deadline).count()), nullptr);
         }
         dropped_ += due_.size() + requests_.size();
-        if (dropped_ > 0) log_("error", "SMS gateway stopped with " + std::to_string(dropped_) + " SMS not sent");
+        if (dropped_ > 0)
+            log_("error", "SMS gateway stopped with " + std::to_string(dropped_) + " SMS not sent");
         for (auto& [easy, request] : requests_) curl_multi_remove_handle(multi_.get(), easy);
         requests_.clear();
     }
@@ -162,7 +174,8 @@ private:
 
     void start_due(Steady::time_point now) {
         refill(now);
-        while (!due_.empty() && due_.begin()->first <= now && tokens_ >= 1 && requests_.size() < most_in_flight) {
+        while (!due_.empty() && due_.begin()->first <= now && tokens_ >= 1 &&
+               requests_.size() < most_in_flight) {
             Waiting waiting = std::move(due_.extract(due_.begin()).mapped());
             tokens_ -= 1;
             ++waiting.attempts;
@@ -177,14 +190,16 @@ private:
         request->body = filled(rules_.body, request->what.sms, rules_.content_type);
         request->easy.reset(curl_easy_init());
         CURL* easy = request->easy.get();
-        const bool ready = easy != nullptr &&
-            curl_easy_setopt(easy, CURLOPT_URL, request->url.c_str()) == CURLE_OK &&
+        const bool ready =
+            easy != nullptr && curl_easy_setopt(easy, CURLOPT_URL, request->url.c_str()) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request->body.size())) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request->body.size())) ==
+                CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.c_str()) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get()) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(rules_.timeout.count())) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(rules_.timeout.count())) ==
+                CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
@@ -210,7 +225,8 @@ private:
             curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
             curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
             curl_multi_remove_handle(multi_.get(), easy);
-            judge(std::move(node.mapped()->what), result, status, std::chrono::seconds{retry_after}, deadline);
+            judge(std::move(node.mapped()->what), result, status, std::chrono::seconds{retry_after},
+                  deadline);
         }
     }
 
@@ -231,9 +247,11 @@ private:
         due_.emplace(again, std::move(what));
     }
 
-    // Doubled each time, of which a random half is taken off: a provider that comes back is not hit by all at once.
+    // Doubled each time, of which a random half is taken off: a provider that comes back is not hit by all at
+    // once.
     milliseconds pause_after(std::uint32_t attempts, std::chrono::seconds retry_after) {
-        const auto grown = std::min(longest_pause, rules_.first_pause * (std::int64_t{1} << std::min(attempts - 1, 16U)));
+        const auto grown =
+            std::min(longest_pause, rules_.first_pause * (std::int64_t{1} << std::min(attempts - 1, 16U)));
         std::uniform_int_distribution<milliseconds::rep> jitter{grown.count() / 2, grown.count()};
         return std::max(milliseconds{jitter(random_)}, std::min(longest_pause, milliseconds{retry_after}));
     }
@@ -271,8 +289,8 @@ private:
     std::unique_ptr<curl_slist, FreeList> headers_;
 
     mutable std::mutex mutex_;
-    std::deque<Waiting> arrived_;                // guarded by mutex_, as are the three below
-    std::multiset<Steady::time_point> taken_;    // since when each one waits that the thread has
+    std::deque<Waiting> arrived_;              // guarded by mutex_, as are the three below
+    std::multiset<Steady::time_point> taken_;  // since when each one waits that the thread has
     std::uint64_t high_water_ = 0;
     bool stopping_ = false;
 

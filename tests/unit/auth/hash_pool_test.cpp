@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The hash pool: right results on the thread that asked, a bound on what may wait, and an answer for everyone at its end.
+// The hash pool: right results on the thread that asked, a bound on what may wait, and an answer for everyone
+// at its end.
 #include <catch2/catch.hpp>
 
 #include <thread>
@@ -19,7 +20,7 @@ storage::Task<bool> comes_back_here(HashPool& pool) {
     const auto thread = std::this_thread::get_id();
     auto deriving = pool.derive("secret", "salt", 10);
     const auto verifiers = co_await deriving;
-    co_return verifiers && std::this_thread::get_id() == thread;
+    co_return verifiers&& std::this_thread::get_id() == thread;
 }
 
 }  // namespace
@@ -61,7 +62,8 @@ TEST_CASE("no more may wait than was allowed; the rest is told at once") {
     CHECK(pool.depth().high_water <= 5);
     CHECK(pool.depth().name == "hash");
     loop.run_until_idle();
-    const auto derived = std::count_if(results.begin(), results.end(), [](const auto& result) { return result->has_value(); });
+    const auto derived =
+        std::count_if(results.begin(), results.end(), [](const auto& result) { return result->has_value(); });
     CHECK(derived >= 5);
     CHECK(derived < 20);
     CHECK(pool.depth().depth == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A tiny HTTP server on 127.0.0.1 and a port of the system's choice: one connection at a time, answers from a script,
-// remembers what it was asked. Status 0 in the script: says nothing until the client hangs up.
+// A tiny HTTP server on 127.0.0.1 and a port of the system's choice: one connection at a time, answers from a
+// script, remembers what it was asked. Status 0 in the script: says nothing until the client hangs up.
 #pragma once
 
 #include <arpa/inet.h>
@@ -35,7 +35,8 @@ public:
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t length = sizeof address;
-        if (bind(listening_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listening_, 64) != 0 ||
+        if (bind(listening_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+            listen(listening_, 64) != 0 ||
             getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
             throw std::runtime_error{"no port to listen on"};
         }
@@ -49,7 +50,9 @@ public:
         close(listening_);
     }
 
-    std::string url(const std::string& path = "/send") const { return "http://127.0.0.1:" + std::to_string(port_) + path; }
+    std::string url(const std::string& path = "/send") const {
+        return "http://127.0.0.1:" + std::to_string(port_) + path;
+    }
 
     // Waits until that many requests have come; gives up after ten seconds.
     std::vector<Request> requests(std::size_t count) {
@@ -94,11 +97,13 @@ private:
         }
         came_.notify_all();
         if (status == 0) {
-            while (read_more(connection, bytes)) {}
+            while (read_more(connection, bytes)) {
+            }
             return;
         }
-        const std::string answer = "HTTP/1.1 " + std::to_string(status) + " Scripted\r\nContent-Length: 2\r\nConnection: close\r\n" +
-                                   extra_header_ + "\r\nok";
+        const std::string answer = "HTTP/1.1 " + std::to_string(status) +
+                                   " Scripted\r\nContent-Length: 2\r\nConnection: close\r\n" + extra_header_ +
+                                   "\r\nok";
         (void)::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL);
     }
 

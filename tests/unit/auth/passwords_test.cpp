@@ -17,7 +17,8 @@ struct House {
     std::unique_ptr<storage::Storage> storage = open_storage();
     HashPool hashes{0};
 
-    xmpp::Result<storage::AccountId, PasswordError> make(const std::string& jid, const std::string& password) {
+    xmpp::Result<storage::AccountId, PasswordError> make(const std::string& jid,
+                                                         const std::string& password) {
         return loop.run(make_password_account(*storage, hashes, *storage::Jid::parse(jid), password, 10));
     }
     xmpp::Result<void, PasswordError> change(storage::AccountId account, const std::string& password) {
@@ -61,14 +62,16 @@ TEST_CASE("what cannot be an account or a password is refused") {
     CHECK(opens(house.account("romeo@localhost"), "secret"));
     CHECK(house.make("localhost", "secret").error().kind == Kind::not_allowed);
     CHECK(house.make("tybalt@localhost/street", "secret").error().kind == Kind::not_allowed);
-    for (const std::string& password : {std::string{}, std::string("a\x07"), std::string("\xff"), std::string("a\0b", 3), std::string(5000, 'a')}) {
+    for (const std::string& password : {std::string{}, std::string("a\x07"), std::string("\xff"),
+                                        std::string("a\0b", 3), std::string(5000, 'a')}) {
         CHECK(house.make("tybalt@localhost", password).error().kind == Kind::not_allowed);
         CHECK(house.change(house.account("romeo@localhost").id, password).error().kind == Kind::not_allowed);
     }
     CHECK(house.change(4711, "secret").error().kind == Kind::not_found);
     HashPool full{1, 0};
     const auto jid = *storage::Jid::parse("mercutio@localhost");
-    CHECK(house.loop.run(make_password_account(*house.storage, full, jid, "secret", 10)).error().kind == Kind::busy);
+    CHECK(house.loop.run(make_password_account(*house.storage, full, jid, "secret", 10)).error().kind ==
+          Kind::busy);
 }
 
 TEST_CASE("a changed password invalidates the old one and keeps the place in the log") {

@@ -8,7 +8,8 @@ using auth::localpart_of;
 using auth::parse_phone;
 
 TEST_CASE("a number has one spelling, whatever stood between its digits") {
-    for (const char* text : {"+4915112345678", "+49 151 12345678", "+49 (151) 1234-5678", "+49.151.1234.5678", "+49 (0)151 12345678"}) {
+    for (const char* text : {"+4915112345678", "+49 151 12345678", "+49 (151) 1234-5678", "+49.151.1234.5678",
+                             "+49 (0)151 12345678"}) {
         CAPTURE(text);
         CHECK(parse_phone(text) == "+4915112345678");
     }
@@ -18,11 +19,15 @@ TEST_CASE("a number has one spelling, whatever stood between its digits") {
 }
 
 TEST_CASE("what is no international number without extension is refused") {
+    // clang-format off
     const std::vector<std::string> texts{
-        "", "+", "0", "015112345678", "4915112345678", "004915112345678", "+49", "+491", "+49151123456789012345", "+999123456789",
-        "+00000000000", "+1 202-456-1414 ext. 3", "+12024561414;ext=3", "+1 202-456-1414x3", "+1800FLOWERS", "tel:+4915112345678",
-        "+4915112345678\n", "+49 151 12345678,123", " +4915112345678", "+49151123456\xd9\xa7\xd9\xa8", std::string("+49151\0" "12345678", 15),
-        "++4915112345678", "+49151+12345678", std::string(1000, '1'), "+" + std::string(1000, '1'), "\xff\xff", "+49 151 12345678 #", "null"};
+        "", "+", "0", "015112345678", "4915112345678", "004915112345678", "+49", "+491",
+        "+49151123456789012345", "+999123456789", "+00000000000", "+1 202-456-1414 ext. 3",
+        "+12024561414;ext=3", "+1 202-456-1414x3", "+1800FLOWERS", "tel:+4915112345678",
+        "+4915112345678\n", "+49 151 12345678,123", " +4915112345678", "+49151123456\xd9\xa7\xd9\xa8",
+        std::string("+49151\0" "12345678", 15), "++4915112345678", "+49151+12345678", std::string(1000, '1'), "+" + std::string(1000, '1'),
+        "\xff\xff", "+49 151 12345678 #", "null"};
+    // clang-format on
     for (const std::string& text : texts) {
         CAPTURE(text.substr(0, 40));
         CHECK_FALSE(parse_phone(text).has_value());

@@ -53,7 +53,8 @@ TEST_CASE("the map stays bounded, and full buckets go first") {
     RateLimit limit{5, 1h, 100};
     for (int i = 0; i < 5; ++i) CHECK(limit.take("abuser", start) == 0s);
     CHECK(limit.take("abuser", start) > 0s);
-    // Each of these has 4 of 5 tokens left and is full again after 12 minutes, the abuser's only after an hour.
+    // Each of these has 4 of 5 tokens left and is full again after 12 minutes, the abuser's only after an
+    // hour.
     for (int i = 0; i < 99; ++i) limit.take("a" + std::to_string(i), start);
     for (int i = 0; i < 500; ++i) limit.take("b" + std::to_string(i), start + std::chrono::minutes{13 + i});
     CHECK(limit.size() == 100);

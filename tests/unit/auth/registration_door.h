@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Registration with a clock that is set by hand, SMS that are kept, and storage in memory; for the registration tests.
+// Registration with a clock that is set by hand, SMS that are kept, and storage in memory; for the
+// registration tests.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -36,7 +37,8 @@ private:
     std::vector<auth::Sms> sent_;
 };
 
-inline std::unique_ptr<storage::Storage> open_storage(const std::string& url = "sqlite::memory:", bool run_inline = true) {
+inline std::unique_ptr<storage::Storage> open_storage(const std::string& url = "sqlite::memory:",
+                                                      bool run_inline = true) {
     storage::Options options;
     options.url = url;
     options.run_inline = run_inline;
@@ -53,7 +55,9 @@ public:
     storage::Accounts* accounts_instead = nullptr;
     storage::Registrations* registrations_instead = nullptr;
 
-    storage::Accounts& accounts() override { return accounts_instead ? *accounts_instead : inner_.accounts(); }
+    storage::Accounts& accounts() override {
+        return accounts_instead ? *accounts_instead : inner_.accounts();
+    }
     storage::Registrations& registrations() override {
         return registrations_instead ? *registrations_instead : inner_.registrations();
     }
@@ -94,7 +98,11 @@ struct Door {
     auth::Registration registration;
 
     explicit Door(auth::RegistrationRules rules = plain_rules())
-        : registration{std::move(rules), seen, hashes, phones, [this] { return now; },
+        : registration{std::move(rules),
+                       seen,
+                       hashes,
+                       phones,
+                       [this] { return now; },
                        [this](const storage::Jid& jid) { changed.push_back(jid.text()); }} {}
 
     Started start(const std::string& phone = number, const std::string& address = "192.0.2.1") {
@@ -105,7 +113,8 @@ struct Door {
         return loop.run(registration.confirm(id, pin, device, address));
     }
     // The whole way for a number.
-    auth::Registration::Issued register_now(const std::string& phone = number, const std::string& address = "192.0.2.1") {
+    auth::Registration::Issued register_now(const std::string& phone = number,
+                                            const std::string& address = "192.0.2.1") {
         const auto started = start(phone, address);
         REQUIRE(started);
         const auto issued = confirm(started->id, phones.last_pin(), "Pixel 9", address);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What registration refuses (attack row 29): too often for a number, an address, all; and what it does when storage,
-// the SMS gateway or the hash pool cannot.
+// What registration refuses (attack row 29): too often for a number, an address, all; and what it does when
+// storage, the SMS gateway or the hash pool cannot.
 #include <catch2/catch.hpp>
 
 #include "registration_door.h"
@@ -34,7 +34,9 @@ struct Failing final : storage::Registrations {
     Task<storage::Result<std::optional<std::uint32_t>>> take_try(std::string id, storage::Time now) override {
         return at == "take_try" ? down<std::optional<std::uint32_t>>() : inner.take_try(std::move(id), now);
     }
-    Task<storage::Result<bool>> use(std::string id) override { return at == "use" ? down<bool>() : inner.use(std::move(id)); }
+    Task<storage::Result<bool>> use(std::string id) override {
+        return at == "use" ? down<bool>() : inner.use(std::move(id));
+    }
     Task<storage::Result<Recent>> recent(std::string phone, storage::Time since) override {
         return at == "recent" ? down<Recent>() : inner.recent(std::move(phone), since);
     }
@@ -59,23 +61,37 @@ struct Raced final : storage::Accounts {
         if (meanwhile) std::exchange(meanwhile, nullptr)();
         co_return std::move(found);
     }
-    Task<storage::Result<storage::AccountId>> create(storage::Account a) override { return inner.create(std::move(a)); }
-    Task<storage::Result<std::size_t>> create_all(std::vector<storage::Account> a) override { return inner.create_all(std::move(a)); }
+    Task<storage::Result<storage::AccountId>> create(storage::Account a) override {
+        return inner.create(std::move(a));
+    }
+    Task<storage::Result<std::size_t>> create_all(std::vector<storage::Account> a) override {
+        return inner.create_all(std::move(a));
+    }
     Task<storage::Result<void>> remove(storage::AccountId id) override { return inner.remove(id); }
-    Task<storage::Result<std::vector<storage::Account>>> list(std::string d, std::string a, std::size_t n) override {
+    Task<storage::Result<std::vector<storage::Account>>> list(std::string d, std::string a,
+                                                              std::size_t n) override {
         return inner.list(std::move(d), std::move(a), n);
     }
     Task<storage::Result<std::uint64_t>> count(std::string d) override { return inner.count(std::move(d)); }
-    Task<storage::Result<void>> set_disabled(storage::AccountId id, bool d) override { return inner.set_disabled(id, d); }
-    Task<storage::Result<void>> set_last_logout(storage::AccountId id, storage::Time t, std::string s) override {
+    Task<storage::Result<void>> set_disabled(storage::AccountId id, bool d) override {
+        return inner.set_disabled(id, d);
+    }
+    Task<storage::Result<void>> set_last_logout(storage::AccountId id, storage::Time t,
+                                                std::string s) override {
         return inner.set_last_logout(id, t, std::move(s));
     }
-    Task<storage::Result<void>> replace_devices(storage::AccountId id, storage::Salt s, storage::Device d) override {
+    Task<storage::Result<void>> replace_devices(storage::AccountId id, storage::Salt s,
+                                                storage::Device d) override {
         return inner.replace_devices(id, std::move(s), std::move(d));
     }
-    Task<storage::Result<void>> add_device(storage::AccountId id, storage::Device d) override { return inner.add_device(id, std::move(d)); }
-    Task<storage::Result<void>> remove_device(storage::AccountId id, std::string d) override { return inner.remove_device(id, std::move(d)); }
-    Task<storage::Result<void>> set_device_seen(storage::AccountId id, std::string d, storage::Time t) override {
+    Task<storage::Result<void>> add_device(storage::AccountId id, storage::Device d) override {
+        return inner.add_device(id, std::move(d));
+    }
+    Task<storage::Result<void>> remove_device(storage::AccountId id, std::string d) override {
+        return inner.remove_device(id, std::move(d));
+    }
+    Task<storage::Result<void>> set_device_seen(storage::AccountId id, std::string d,
+                                                storage::Time t) override {
         return inner.set_device_seen(id, std::move(d), t);
     }
 };
@@ -118,9 +134,16 @@ TEST_CASE("two requests for a number at the same moment send one SMS") {
         Slow(storage::Registrations& r, Pause& p) : inner{r}, pause{p} {}
         storage::Registrations& inner;
         Pause& pause;
-        Task<storage::Result<void>> create(storage::PendingRegistration r) override { return inner.create(std::move(r)); }
-        Task<storage::Result<std::optional<storage::PendingRegistration>>> find(std::string id) override { return inner.find(id); }
-        Task<storage::Result<std::optional<std::uint32_t>>> take_try(std::string id, storage::Time t) override { return inner.take_try(id, t); }
+        Task<storage::Result<void>> create(storage::PendingRegistration r) override {
+            return inner.create(std::move(r));
+        }
+        Task<storage::Result<std::optional<storage::PendingRegistration>>> find(std::string id) override {
+            return inner.find(id);
+        }
+        Task<storage::Result<std::optional<std::uint32_t>>> take_try(std::string id,
+                                                                     storage::Time t) override {
+            return inner.take_try(id, t);
+        }
         Task<storage::Result<bool>> use(std::string id) override { return inner.use(id); }
         Task<storage::Result<Recent>> recent(std::string phone, storage::Time since) override {
             auto asking = inner.recent(phone, since);
@@ -161,14 +184,21 @@ TEST_CASE("a number gets so many PINs a day, whoever asks") {
 TEST_CASE("the limits of a number survive a restart") {
     Door door;
     REQUIRE(door.start());
-    Registration restarted{plain_rules(), door.seen, door.hashes, door.phones, [&] { return door.now; }, [](const storage::Jid&) {}};
+    Registration restarted{plain_rules(),
+                           door.seen,
+                           door.hashes,
+                           door.phones,
+                           [&] { return door.now; },
+                           [](const storage::Jid&) {}};
     CHECK(door.loop.run(restarted.start(Door::number, "192.0.2.2")).error().kind == Kind::too_many);
 }
 
 TEST_CASE("an address asks for so many PINs an hour, an IPv6 network counting as one") {
     for (const bool six : {false, true}) {
         Door door(rules_with([](auto& rules) { rules.per_address_an_hour = 3; }));
-        const auto address = [six](int i) { return six ? "2001:db8::" + std::to_string(i + 1) : std::string{"192.0.2.1"}; };
+        const auto address = [six](int i) {
+            return six ? "2001:db8::" + std::to_string(i + 1) : std::string{"192.0.2.1"};
+        };
         for (int i = 0; i < 3; ++i) REQUIRE(door.start(number_of(i), address(i)));
         const auto refused = door.start(number_of(3), address(3));
         REQUIRE_FALSE(refused);
@@ -266,9 +296,12 @@ TEST_CASE("a full SMS queue and a storage that is down are said to be unavailabl
 TEST_CASE("a full hash pool does not use the PIN up") {
     Door door;
     HashPool full{1, 0};
-    Registration registration{plain_rules(), door.seen, full, door.phones, [&] { return door.now; }, [](const storage::Jid&) {}};
+    Registration registration{
+        plain_rules(), door.seen, full, door.phones, [&] { return door.now; }, [](const storage::Jid&) {}};
     const auto started = door.start();
-    CHECK(door.loop.run(registration.confirm(started->id, door.phones.last_pin(), "phone", "192.0.2.1")).error().kind == Kind::unavailable);
+    CHECK(door.loop.run(registration.confirm(started->id, door.phones.last_pin(), "phone", "192.0.2.1"))
+              .error()
+              .kind == Kind::unavailable);
     CHECK(door.confirm(started->id, door.phones.last_pin()));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Registration: from number to key, wrong and late PINs, registering again. Limits are in registration_limits_test.cpp.
+// Registration: from number to key, wrong and late PINs, registering again. Limits are in
+// registration_limits_test.cpp.
 #include <catch2/catch.hpp>
 
 #include <filesystem>
@@ -49,7 +50,8 @@ TEST_CASE("a number gets a PIN by SMS, and the PIN buys a key that logs in") {
     CHECK(device.role == storage::DeviceRole::primary);
     CHECK(device.created == door.now);
     const auto derived = derive_verifiers(issued->key, account->salt, account->iterations);
-    for (std::size_t i = 0; i < derived.size(); ++i) CHECK(derived[i].stored_key == device.verifiers[i].stored_key);
+    for (std::size_t i = 0; i < derived.size(); ++i)
+        CHECK(derived[i].stored_key == device.verifiers[i].stored_key);
 }
 
 TEST_CASE("the PIN is stored as a salted hash only") {
@@ -90,12 +92,17 @@ TEST_CASE("attack row 29: after five wrong PINs the right one is worth nothing")
 }
 
 TEST_CASE("no other text passes for a PIN") {
-    Door door(([] { auto rules = plain_rules(); rules.tries = 100; return rules; })());
+    Door door(([] {
+        auto rules = plain_rules();
+        rules.tries = 100;
+        return rules;
+    })());
     const auto started = door.start();
     const std::string pin = door.phones.last_pin();
-    for (const std::string& text : {std::string{}, pin.substr(1), pin + "0", "0" + pin, std::string("%"), std::string("' OR 1=1"),
-                                    std::string("\0", 1) + pin, pin + std::string("\0", 1), std::string(100'000, '1'),
-                                    std::string("\xff\xfe"), std::string(40, ' ') + pin}) {
+    for (const std::string& text :
+         {std::string{}, pin.substr(1), pin + "0", "0" + pin, std::string("%"), std::string("' OR 1=1"),
+          std::string("\0", 1) + pin, pin + std::string("\0", 1), std::string(100'000, '1'),
+          std::string("\xff\xfe"), std::string(40, ' ') + pin}) {
         const auto refused = door.confirm(started->id, text);
         REQUIRE_FALSE(refused);
         CHECK(refused.error().kind == Kind::wrong_pin);
@@ -120,8 +127,9 @@ TEST_CASE("a PIN expires and is good once") {
 
 TEST_CASE("what was never begun is gone, whatever it is called") {
     Door door;
-    for (const std::string& id : {std::string{}, std::string("nothing"), std::string(1000, 'a'), std::string("\xff"), std::string("a b"),
-                                  std::string("../x"), std::string("a\0b", 3)}) {
+    for (const std::string& id :
+         {std::string{}, std::string("nothing"), std::string(1000, 'a'), std::string("\xff"),
+          std::string("a b"), std::string("../x"), std::string("a\0b", 3)}) {
         CHECK(door.confirm(id, "12345").error().kind == Kind::gone);
     }
 }
@@ -163,7 +171,8 @@ TEST_CASE("registering again invalidates every old key, keeps the account and it
     CHECK(after->devices[0].role == storage::DeviceRole::primary);
     CHECK(after->devices[0].cursor == 70);
     CHECK(second.key != first.key);
-    CHECK(derive_verifiers(first.key, after->salt, after->iterations)[0].stored_key != after->devices[0].verifiers[0].stored_key);
+    CHECK(derive_verifiers(first.key, after->salt, after->iterations)[0].stored_key !=
+          after->devices[0].verifiers[0].stored_key);
 }
 
 TEST_CASE("attack row 27: start() answers the same for numbers with and without an account") {
@@ -187,14 +196,17 @@ TEST_CASE("attack row 27: start() answers the same for numbers with and without 
 TEST_CASE("two confirmations at once buy one key") {
     Door door;
     HashPool pool{2};
-    Registration registration{plain_rules(), door.seen, pool, door.phones, [&] { return door.now; }, [](const storage::Jid&) {}};
+    Registration registration{
+        plain_rules(), door.seen, pool, door.phones, [&] { return door.now; }, [](const storage::Jid&) {}};
     const auto started = door.loop.run(registration.start(Door::number, "192.0.2.1"));
     std::array<std::optional<Door::Issued>, 3> results;
     for (auto& result : results) {  // each waits for the pool after its PIN was found right
-        door.loop.start(registration.confirm(started->id, door.phones.last_pin(), "phone", "192.0.2.1"), result);
+        door.loop.start(registration.confirm(started->id, door.phones.last_pin(), "phone", "192.0.2.1"),
+                        result);
     }
     door.loop.run_until_idle();
-    const auto issued = std::count_if(results.begin(), results.end(), [](const auto& result) { return result->ok(); });
+    const auto issued =
+        std::count_if(results.begin(), results.end(), [](const auto& result) { return result->ok(); });
     CHECK(issued == 1);
     for (const auto& result : results) {
         if (!*result) CHECK(result->error().kind == Kind::gone);
@@ -210,7 +222,8 @@ TEST_CASE("two threads that confirm at once buy one key, and guess no oftener th
         HashPool pool{2};
         Phones phones;
         const storage::Time now{std::chrono::hours{500'000}};
-        Registration registration{plain_rules(), *storage, pool, phones, [&] { return now; }, [](const storage::Jid&) {}};
+        Registration registration{
+            plain_rules(), *storage, pool, phones, [&] { return now; }, [](const storage::Jid&) {}};
         std::array<std::string, 2> ids;
         std::array<std::string, 2> pins;
         {
@@ -228,7 +241,8 @@ TEST_CASE("two threads that confirm at once buy one key, and guess no oftener th
                 Loop loop;
                 issued += loop.run(registration.confirm(ids[0], pins[0], "phone", "192.0.2.1")) ? 1 : 0;
                 for (int i = 0; i < 4; ++i) {
-                    const auto refused = loop.run(registration.confirm(ids[1], wrong_for(pins[1]), "phone", "192.0.2.1"));
+                    const auto refused =
+                        loop.run(registration.confirm(ids[1], wrong_for(pins[1]), "phone", "192.0.2.1"));
                     wrong += !refused && refused.error().kind == Kind::wrong_pin ? 1 : 0;
                 }
             });
@@ -242,9 +256,18 @@ TEST_CASE("two threads that confirm at once buy one key, and guess no oftener th
 
 TEST_CASE("device names are cleaned: no control characters, not long, never empty") {
     const std::vector<std::pair<std::string, std::string>> names{
-        {"Pixel 9", "Pixel 9"}, {"", "Phone"}, {"\x01\x02", "Phone"}, {"\xff", "Phone"}, {"J\xc3\xb6rg's", "J\xc3\xb6rg's"},
-        {std::string(200, 'a'), std::string(64, 'a')}, {std::string(63, 'a') + "\xc3\xb6", std::string(63, 'a')}};
-    Door door(([] { auto rules = plain_rules(); rules.per_address_an_hour = 100; return rules; })());
+        {"Pixel 9", "Pixel 9"},
+        {"", "Phone"},
+        {"\x01\x02", "Phone"},
+        {"\xff", "Phone"},
+        {"J\xc3\xb6rg's", "J\xc3\xb6rg's"},
+        {std::string(200, 'a'), std::string(64, 'a')},
+        {std::string(63, 'a') + "\xc3\xb6", std::string(63, 'a')}};
+    Door door(([] {
+        auto rules = plain_rules();
+        rules.per_address_an_hour = 100;
+        return rules;
+    })());
     for (std::size_t i = 0; i < names.size(); ++i) {
         const auto started = door.start(number_of(static_cast<int>(i)));
         REQUIRE(started);
@@ -255,7 +278,13 @@ TEST_CASE("device names are cleaned: no control characters, not long, never empt
 }
 
 TEST_CASE("pins are made of all digits and are not alike") {
-    Door door(([] { auto rules = plain_rules(); rules.per_address_an_hour = 1000; rules.per_minute = 1000; rules.pin_digits = 8; return rules; })());
+    Door door(([] {
+        auto rules = plain_rules();
+        rules.per_address_an_hour = 1000;
+        rules.per_minute = 1000;
+        rules.pin_digits = 8;
+        return rules;
+    })());
     std::set<std::string> pins;
     for (int i = 0; i < 50; ++i) {
         REQUIRE(door.start(number_of(i)));

@@ -26,7 +26,13 @@ Step play(Exchange& exchange, std::string_view data, const Credentials& credenti
 TEST_CASE("mechanisms are offered strongest first, -PLUS with binding data only, PLAIN on TLS only") {
     using Names = std::vector<std::string>;
     const Names bare{"SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"};
-    const Names plus{"SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"};
+    const Names plus{"SCRAM-SHA-512-PLUS",
+                     "SCRAM-SHA-256-PLUS",
+                     "SCRAM-SHA-1-PLUS",
+                     "SCRAM-SHA-512",
+                     "SCRAM-SHA-256",
+                     "SCRAM-SHA-1",
+                     "PLAIN"};
     Names with_plain = bare;
     with_plain.push_back("PLAIN");
     CHECK(offered_mechanisms(Channel{}, false) == bare);
@@ -41,7 +47,8 @@ TEST_CASE("mechanisms are offered strongest first, -PLUS with binding data only,
 
 TEST_CASE("everything offered can be begun, and PLAIN only where it is offered") {
     const Channel bound{true, "x", "y"};
-    for (const std::string& name : offered_mechanisms(bound, false)) CHECK(begin_exchange(name, bound, "localhost", false) != nullptr);
+    for (const std::string& name : offered_mechanisms(bound, false))
+        CHECK(begin_exchange(name, bound, "localhost", false) != nullptr);
     CHECK(begin_exchange("PLAIN", Channel{}, "localhost", false) == nullptr);
     CHECK(begin_exchange("PLAIN", Channel{}, "localhost", true) != nullptr);
     CHECK(begin_exchange("plain", tls, "localhost", false) == nullptr);
@@ -74,7 +81,10 @@ TEST_CASE("PLAIN finds the device by its key") {
 }
 
 TEST_CASE("attack rows 20 and 23: PLAIN takes nothing but two NULs, own authzids and right passwords") {
-    struct Row { std::string message; C condition; };
+    struct Row {
+        std::string message;
+        C condition;
+    };
     const std::vector<Row> rows{
         {"romeo", C::malformed_request},
         {"romeo\0secret"s, C::malformed_request},
@@ -106,7 +116,8 @@ TEST_CASE("attack rows 20 and 23: PLAIN takes nothing but two NULs, own authzids
         const auto exchange = begin_exchange("PLAIN", tls, "localhost", false);
         CHECK(expect<Refused>(play(*exchange, row.message, credentials)).condition == row.condition);
     }
-    for (const std::string& message : {"\0romeo\0secret"s, "romeo@localhost\0romeo\0secret"s, "Romeo@LOCALHOST\0ROMEO\0secret"s}) {
+    for (const std::string& message :
+         {"\0romeo\0secret"s, "romeo@localhost\0romeo\0secret"s, "Romeo@LOCALHOST\0ROMEO\0secret"s}) {
         const auto exchange = begin_exchange("PLAIN", tls, "localhost", false);
         CHECK(expect<Success>(play(*exchange, message, credentials)).username == "romeo");
     }
@@ -115,14 +126,17 @@ TEST_CASE("attack rows 20 and 23: PLAIN takes nothing but two NULs, own authzids
 TEST_CASE("attack row 27: PLAIN treats an unknown user as one with a wrong password") {
     const auto known = begin_exchange("PLAIN", tls, "localhost", false);
     const auto unknown = begin_exchange("PLAIN", tls, "localhost", false);
-    const auto a = expect<Refused>(play(*known, "\0romeo\0wrong"s, credentials_of({"secret"}, "0123456789abcdef", 10)));
+    const auto a =
+        expect<Refused>(play(*known, "\0romeo\0wrong"s, credentials_of({"secret"}, "0123456789abcdef", 10)));
     // The hash is asked for all the same: play() expects HashPassword.
-    const auto b = expect<Refused>(play(*unknown, "\0romeo\0wrong"s, fake_credentials("server secret", "romeo", 10)));
+    const auto b =
+        expect<Refused>(play(*unknown, "\0romeo\0wrong"s, fake_credentials("server secret", "romeo", 10)));
     CHECK(a.condition == b.condition);
     CHECK(a.text == b.text);
 }
 
-TEST_CASE("PLAIN without an initial response is asked for it once; a disabled account says so to its owner alone") {
+TEST_CASE(
+    "PLAIN without an initial response is asked for it once; a disabled account says so to its owner alone") {
     auto credentials = credentials_of({"secret"}, "0123456789abcdef", 10);
     const auto exchange = begin_exchange("PLAIN", tls, "localhost", false);
     CHECK(expect<Challenge>(exchange->receive("")).data.empty());
@@ -144,6 +158,9 @@ TEST_CASE("passwords are prepared by OpaqueString before they are hashed") {
     // U+00C5 and A with U+030A are the same password; U+00A0 counts as a space (RFC 8265 §4.2.2).
     const auto composed = derive_verifiers("\xc3\x85 b", "salt", 5);
     CHECK(composed[0].stored_key == derive_verifiers("A\xcc\x8a b", "salt", 5)[0].stored_key);
-    CHECK(composed[1].stored_key == derive_verifiers("\xc3\x85\xc2\xa0" "b", "salt", 5)[1].stored_key);
+    CHECK(composed[1].stored_key == derive_verifiers("\xc3\x85\xc2\xa0"
+                                                     "b",
+                                                     "salt", 5)[1]
+                                        .stored_key);
     CHECK(composed[2].stored_key != derive_verifiers("\xc3\xa5 b", "salt", 5)[2].stored_key);
 }

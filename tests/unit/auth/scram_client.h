@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The client's side of SCRAM, from RFC 5802 §3 alone, for playing against the server's; says whatever it is told to.
+// The client's side of SCRAM, from RFC 5802 §3 alone, for playing against the server's; says whatever it is
+// told to.
 #pragma once
 
 #include <string>
@@ -39,7 +40,9 @@ public:
         return "c=" + xmpp::base64(gs2 + binding_data) + ",r=" + field(server_first, 'r');
     }
 
-    std::string final_message(std::string_view server_first) { return final_message(server_first, without_proof(server_first)); }
+    std::string final_message(std::string_view server_first) {
+        return final_message(server_first, without_proof(server_first));
+    }
 
     std::string final_message(std::string_view server_first, const std::string& without_proof) {
         const std::string salt = xmpp::parse_base64(field(server_first, 's')).value();
@@ -60,7 +63,8 @@ private:
     std::string username_, password_, signature_;
 };
 
-inline auth::Credentials credentials_of(const std::vector<std::string>& passwords, std::string salt, std::uint32_t iterations) {
+inline auth::Credentials credentials_of(const std::vector<std::string>& passwords, std::string salt,
+                                        std::uint32_t iterations) {
     auth::Credentials credentials;
     credentials.salt = std::move(salt);
     credentials.iterations = iterations;
@@ -73,8 +77,10 @@ inline auth::Credentials credentials_of(const std::vector<std::string>& password
 
 template <class T>
 T expect(auth::Step step) {
-    if (const auto* refused = std::get_if<auth::Refused>(&step); refused != nullptr && !std::is_same_v<T, auth::Refused>) {
-        throw std::runtime_error{"refused: " + std::string{to_string(refused->condition)} + ": " + refused->text};
+    if (const auto* refused = std::get_if<auth::Refused>(&step);
+        refused != nullptr && !std::is_same_v<T, auth::Refused>) {
+        throw std::runtime_error{"refused: " + std::string{to_string(refused->condition)} + ": " +
+                                 refused->text};
     }
     return std::get<T>(std::move(step));
 }

@@ -31,7 +31,8 @@ public:
     }
     bool mentions(std::string_view text) {
         const auto all = lines();
-        return std::any_of(all.begin(), all.end(), [&](const std::string& line) { return line.find(text) != line.npos; });
+        return std::any_of(all.begin(), all.end(),
+                           [&](const std::string& line) { return line.find(text) != line.npos; });
     }
 
 private:
@@ -95,7 +96,12 @@ TEST_CASE("forms and URLs are percent-encoded") {
 }
 
 TEST_CASE("what may pass is tried again, what is final is not") {
-    struct Row { const char* name; std::vector<int> answers; std::size_t requests; bool sent; };
+    struct Row {
+        const char* name;
+        std::vector<int> answers;
+        std::size_t requests;
+        bool sent;
+    };
     const std::vector<Row> rows{
         {"accepted", {202}, 1, true},
         {"500 then 200", {500, 200}, 2, true},
@@ -112,7 +118,8 @@ TEST_CASE("what may pass is tried again, what is final is not") {
         HttpServer server{row.answers};
         const auto lines = lines_of_one(rules_for(server));
         CHECK(server.requests(row.requests).size() == row.requests);
-        const auto errors = std::count_if(lines.begin(), lines.end(), [](const auto& line) { return line.starts_with("error"); });
+        const auto errors = std::count_if(lines.begin(), lines.end(),
+                                          [](const auto& line) { return line.starts_with("error"); });
         CHECK(errors == (row.sent ? 0 : 1));
         CHECK(lines.size() == row.requests - (row.sent ? 1 : 0));  // one line per attempt that failed
     }

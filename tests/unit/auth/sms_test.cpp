@@ -2,10 +2,10 @@
 // The gateways without network, and templates.
 #include <catch2/catch.hpp>
 
-#include <cstdlib>
-#include <fstream>
-#include <filesystem>
 #include <sys/stat.h>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
@@ -38,7 +38,8 @@ TEST_CASE("the console gateway shows the text to the admin") {
     const auto gateway = console_gateway(logged.log());
     CHECK(gateway->send({"+4915112345678", "Your code is 12345."}));
     REQUIRE(logged.lines.size() == 1);
-    CHECK(logged.lines[0] == std::pair<std::string, std::string>{"warn", "SMS to +4915112345678: Your code is 12345."});
+    CHECK(logged.lines[0] ==
+          std::pair<std::string, std::string>{"warn", "SMS to +4915112345678: Your code is 12345."});
     CHECK(gateway->depth().name == "sms");
     CHECK(gateway->depth().depth == 0);
 }
@@ -57,7 +58,7 @@ TEST_CASE("the file gateway appends one line of JSON per SMS, readable by its ow
     REQUIRE(std::getline(file, line));
     CHECK(nlohmann::json::parse(line)["to"] == "+12024561414");
     CHECK_FALSE(std::getline(file, line));
-    struct stat status{};
+    struct stat status {};
     REQUIRE(stat(path.c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
     CHECK(logged.lines.empty());
