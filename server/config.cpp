@@ -342,6 +342,11 @@ std::vector<ConfigChange> differences(const Config& before, const Config& after)
     return changes;
 }
 
+void keep_restart_keys(const Config& running, Config& fresh) {
+    for (const keys::Key& key : keys::all())
+        if (key.reload == keys::Reload::restart) keys::copy(key, running, fresh);
+}
+
 bool Config::is_local(std::string_view domain) const {
     return std::find(domains.begin(), domains.end(), domain) != domains.end();
 }

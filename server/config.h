@@ -137,5 +137,7 @@ std::vector<ConfigKey> config_keys();
 // Keys whose values differ: what a reload would apply, and what waits for a restart.
 struct ConfigChange { std::string name; bool live; };
 std::vector<ConfigChange> differences(const Config& before, const Config& after);
+// Gives keys that need a restart their old values back.
+void keep_restart_keys(const Config& running, Config& fresh);
 
 }  // namespace server

@@ -60,27 +60,27 @@ const Key table[] = {
     {"http.trusted_proxies", live, List{at<&C::http, &C::Http::trusted_proxies>, values::network},
      "addresses or networks whose X-Forwarded-For is believed"},
 
-    {"registration.phone", live, Switch{at<&C::registration, &C::Registration::phone>},
+    {"registration.phone", restart, Switch{at<&C::registration, &C::Registration::phone>},
      "registration by phone number and SMS PIN"},
     {"registration.open", live, Switch{at<&C::registration, &C::Registration::open>},
      "registration by username and password (XEP-0077), for closed networks and tests"},
-    {"registration.pin_digits", live, Number{at<&C::registration, &C::Registration::pin_digits>, 4, 10},
+    {"registration.pin_digits", restart, Number{at<&C::registration, &C::Registration::pin_digits>, 4, 10},
      "digits of a PIN"},
-    {"registration.tries", live, Number{at<&C::registration, &C::Registration::tries>, 1, 100},
+    {"registration.tries", restart, Number{at<&C::registration, &C::Registration::tries>, 1, 100},
      "wrong PINs before a new one is needed"},
-    {"registration.pin_lifetime", live,
+    {"registration.pin_lifetime", restart,
      Seconds{at<&C::registration, &C::Registration::pin_lifetime>, seconds{1}, day},
      "how long a PIN is good"},
-    {"registration.resend_after", live,
+    {"registration.resend_after", restart,
      Seconds{at<&C::registration, &C::Registration::resend_after>, seconds{0}, day},
      "pause before the same number may ask again"},
-    {"registration.per_number_a_day", live,
+    {"registration.per_number_a_day", restart,
      Number{at<&C::registration, &C::Registration::per_number_a_day>, 1, any_number},
      "PINs for one number in a day"},
-    {"registration.per_address_an_hour", live,
+    {"registration.per_address_an_hour", restart,
      Number{at<&C::registration, &C::Registration::per_address_an_hour>, 1, any_number},
      "PINs asked for from one address in an hour (IPv6: from one /64)"},
-    {"registration.per_minute", live,
+    {"registration.per_minute", restart,
      Number{at<&C::registration, &C::Registration::per_minute>, 1, any_number},
      "PINs in a minute, all together"},
 
@@ -88,7 +88,7 @@ const Key table[] = {
      "console (the log), http or file"},
     {"sms.file", restart, Text{at<&C::sms, &C::Sms::file>, values::any},
      "gateway file: one JSON line per SMS is appended here"},
-    {"sms.text", live, Text{at<&C::sms, &C::Sms::text>, values::sms_text},
+    {"sms.text", restart, Text{at<&C::sms, &C::Sms::text>, values::sms_text},
      "what the SMS says; {pin} is the PIN"},
     {"sms.url", restart, Text{at<&C::sms, &C::Sms::url>, values::http_url},
      "gateway http: where each SMS is posted", Shown::never},
@@ -112,19 +112,19 @@ const Key table[] = {
 
     {"messages.retention", live, Text{at<&C::messages, &C::Messages::retention>, values::retention},
      "how long messages are kept: \"30d\", \"forever\", or \"delivered\": until every device has them"},
-    {"messages.ack", restart, Text{at<&C::messages, &C::Messages::ack>, values::ack},
+    {"messages.ack", live, Text{at<&C::messages, &C::Messages::ack>, values::ack},
      "XEP-0198 acks: \"commit\", only what is durably stored; \"receive\", at once"},
 
     // RFC 6120 §13.12: not below 10000 bytes.
-    {"limits.stanza_bytes", restart,
+    {"limits.stanza_bytes", live,
      Size{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::stanza_bytes>, 10'000, 64 * megabyte},
      "bytes of one stanza"},
-    {"limits.depth", restart, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::depth>, 8, 1000},
+    {"limits.depth", live, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::depth>, 8, 1000},
      "elements inside elements of one stanza"},
-    {"limits.attributes", restart,
+    {"limits.attributes", live,
      Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::attributes>, 8, 10'000},
      "attributes of one element"},
-    {"limits.elements", restart,
+    {"limits.elements", live,
      Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::elements>, 64, 1'000'000},
      "elements of one stanza"},
     {"limits.stanza_bytes_before_login", live,
@@ -312,6 +312,15 @@ struct Same {
     }
 };
 
+struct Copy {
+    Config& from;
+    Config& to;
+    template <class F>
+    void operator()(const F& field) const {
+        field.at(to) = field.at(from);
+    }
+};
+
 }  // namespace
 
 std::span<const Key> all() { return table; }
@@ -328,6 +337,11 @@ std::string show(const Key& key, const Config& config) {
 bool same(const Key& key, const Config& a, const Config& b) {
     Config copy_a = a, copy_b = b;
     return std::visit(Same{copy_a, copy_b}, key.field);
+}
+
+void copy(const Key& key, const Config& from, Config& to) {
+    Config copied = from;
+    std::visit(Copy{copied, to}, key.field);
 }
 
 std::string shown(const Key& key, std::string_view text) {

@@ -87,6 +87,7 @@ std::string variable_of(std::string_view name);  // "c2s.listen" → "TERN_C2S_L
 Refusals put(const Key& key, Config& config, const Raw& raw);
 std::string show(const Key& key, const Config& config);  // the field's value as TOML has it
 bool same(const Key& key, const Config& a, const Config& b);
+void copy(const Key& key, const Config& from, Config& to);
 // A given text as a problem may name it: quoted, or hidden where it may hold a secret.
 std::string shown(const Key& key, std::string_view text);
 

@@ -66,12 +66,17 @@ TEST_CASE("a line of text has time, level, event and fields") {
     log::error("the database is gone");
     const auto lines = file.lines();
     REQUIRE(lines.size() == 2);
-    CHECK_THAT(lines[0], Catch::Matches(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  session bound jid=romeo@montague.lit/orchard stream=s17)"));
+    CHECK_THAT(
+        lines[0],
+        Catch::Matches(
+            R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  session bound jid=romeo@montague.lit/orchard stream=s17)"));
     CHECK_THAT(lines[1], Catch::Matches(R"(\S{24} error the database is gone)"));
 }
 
 TEST_CASE("a value is quoted when it could be misread, and nothing in it breaks the line") {
-    struct Row { std::string value, shown; };
+    struct Row {
+        std::string value, shown;
+    };
     const Row rows[] = {
         {"plain", "plain"},
         {"", R"("")"},
@@ -83,11 +88,11 @@ TEST_CASE("a value is quoted when it could be misread, and nothing in it breaks 
         {std::string{"a\0b\x1b[31m\x7f", 9}, R"("a\u0000b\u001b[31m\u007f")"},
         {"Grüße", "Grüße"},
         {"\xff\xfe", R"("\xff\xfe")"},
-        {"\xc0\xaf", R"("\xc0\xaf")"},               // overlong
-        {"\xed\xa0\x80", R"("\xed\xa0\x80")"},       // a surrogate
+        {"\xc0\xaf", R"("\xc0\xaf")"},                  // overlong
+        {"\xed\xa0\x80", R"("\xed\xa0\x80")"},          // a surrogate
         {"\xf4\x90\x80\x80", R"("\xf4\x90\x80\x80")"},  // above U+10FFFF
         {"cut \xe2\x82", R"("cut \xe2\x82")"},
-        {"\u202Eabc", R"("\u202eabc")"},             // turns the writing direction
+        {"\u202Eabc", R"("\u202eabc")"},  // turns the writing direction
         {"\u0085", R"("\u0085")"},
         {"\u2028", R"("\u2028")"},
         {"😀", "😀"},
@@ -96,7 +101,8 @@ TEST_CASE("a value is quoted when it could be misread, and nothing in it breaks 
     for (const Row& row : rows) log::info("event", {{"v", row.value}});
     const auto lines = file.lines();
     REQUIRE(lines.size() == std::size(rows));
-    for (std::size_t i = 0; i < lines.size(); ++i) CHECK(lines[i].substr(25) == "info  event v=" + rows[i].shown);
+    for (std::size_t i = 0; i < lines.size(); ++i)
+        CHECK(lines[i].substr(25) == "info  event v=" + rows[i].shown);
 }
 
 TEST_CASE("the event's text cannot fake a line either") {
@@ -107,7 +113,8 @@ TEST_CASE("the event's text cannot fake a line either") {
 
 TEST_CASE("JSON lines parse, with time, level, text and the fields") {
     const LogFile file{"debug", "json"};
-    log::debug("session bound", {{"jid", "romeo@montague.lit"}, {"level", "of a field"}, {"raw", "a\"b\n\x80"}});
+    log::debug("session bound",
+               {{"jid", "romeo@montague.lit"}, {"level", "of a field"}, {"raw", "a\"b\n\x80"}});
     const auto lines = file.lines();
     REQUIRE(lines.size() == 1);
     const auto json = nlohmann::json::parse(lines[0]);
@@ -148,7 +155,10 @@ TEST_CASE("whatever bytes come, a JSON line is one object and a text line is one
 }
 
 TEST_CASE("lines below the level are not written") {
-    struct Row { std::string level; std::size_t lines; };
+    struct Row {
+        std::string level;
+        std::size_t lines;
+    };
     for (const Row& row : {Row{"debug", 4}, Row{"info", 3}, Row{"warn", 2}, Row{"error", 1}}) {
         const LogFile file{row.level};
         log::debug("a");
@@ -204,11 +214,13 @@ TEST_CASE("many threads may log while the file is opened anew: every line is who
     std::vector<std::thread> writers;
     for (int t = 0; t < threads; ++t)
         writers.emplace_back([t] {
-            for (int i = 0; i < each; ++i) log::info("event", {{"thread", std::to_string(t)}, {"n", std::to_string(i)}});
+            for (int i = 0; i < each; ++i)
+                log::info("event", {{"thread", std::to_string(t)}, {"n", std::to_string(i)}});
         });
     for (int i = 0; i < 20; ++i) log::open(file.rules);
     for (std::thread& writer : writers) writer.join();
     const auto lines = file.lines();
     CHECK(lines.size() == threads * each);
-    for (const std::string& line : lines) CHECK_THAT(line, Catch::Matches(R"(\S{24} info  event thread=\d n=\d+)"));
+    for (const std::string& line : lines)
+        CHECK_THAT(line, Catch::Matches(R"(\S{24} info  event thread=\d n=\d+)"));
 }
