@@ -207,8 +207,13 @@ Framer::Step Framer::scan_tag(std::string_view input, std::size_t at) {
             case '"':
                 if (++attributes_ > limits_->attributes)
                     return {at, Found::nothing, &errors::too_many_attributes};
+                // The value is usually here whole; only when it is not, the state remembers its quote.
+                if (const std::size_t closed = input.find(input[at], at + 1); closed != input.npos) {
+                    at = closed;
+                    break;
+                }
                 enter(input[at] == '\'' ? State::single_quoted : State::double_quoted);
-                return {at + 1};
+                return {input.size()};
             case '<': return {at, Found::nothing, &errors::stray_less};
             default: break;
         }
