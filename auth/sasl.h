@@ -25,6 +25,9 @@ struct Channel {
     bool encrypted = false;
     std::string tls_exporter;          // RFC 9266 binding data, or empty
     std::string tls_server_end_point;  // RFC 5929 binding data, or empty
+    // RFC 5929 §3 binding data, or empty. COMPAT slixmpp: binds to it whenever -PLUS is offered, under TLS 1.3 too, where
+    // no RFC defines it. Accepted, never advertised.
+    std::string tls_unique;
 };
 
 // The devices that could be the one that logs in, all under the account's one salt (DESIGN: one SCRAM exchange for all).

@@ -244,6 +244,7 @@ private:
         if (first_.flag != 'p') return std::nullopt;
         if (first_.binding == "tls-exporter") binding_data_ = channel_.tls_exporter;
         if (first_.binding == "tls-server-end-point") binding_data_ = channel_.tls_server_end_point;
+        if (first_.binding == "tls-unique") binding_data_ = channel_.tls_unique;
         if (binding_data_.empty()) return refused("This channel-binding type is not supported here.");
         return std::nullopt;
     }

@@ -164,6 +164,7 @@ auth::Channel Connection::channel() const {
     if (tls_) {
         channel.tls_exporter = tls_->exporter();
         channel.tls_server_end_point = tls_->server_end_point();
+        channel.tls_unique = tls_->unique();
     }
     return channel;
 }

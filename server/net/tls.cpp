@@ -418,6 +418,15 @@ std::string Tls::server_end_point() const {
     return std::string{reinterpret_cast<const char*>(hash.data()), size};
 }
 
+std::string Tls::unique() const {
+    // RFC 5929 §3.1 with RFC 7627: without the extended master secret it binds nothing.
+    const bool is_bound = SSL_version(ssl_) >= TLS1_3_VERSION || SSL_get_extms_support(ssl_) == 1;
+    if (!is_bound || SSL_session_reused(ssl_)) return "";
+    std::array<char, EVP_MAX_MD_SIZE> finished{};
+    const std::size_t size = SSL_get_peer_finished(ssl_, finished.data(), finished.size());
+    return std::string{finished.data(), std::min(size, finished.size())};
+}
+
 std::string Tls::version() const { return SSL_get_version(ssl_); }
 
 std::string Tls::cipher() const {

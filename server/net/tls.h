@@ -69,6 +69,7 @@ public:
     // Channel-binding data: RFC 9266 tls-exporter ("" below TLS 1.3 without extended master secret), RFC 5929 end point.
     std::string exporter() const;
     std::string server_end_point() const;
+    std::string unique() const;           // RFC 5929 §3 tls-unique: the client's Finished message; sessions are never resumed
     std::string version() const;          // "TLSv1.3"
     std::string cipher() const;
     std::string server_name() const;      // SNI, or ""
