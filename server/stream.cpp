@@ -19,6 +19,8 @@ using xmpp::StreamCondition;
 using xmpp::StreamError;
 namespace ns = xmpp::ns;
 
+constexpr std::size_t longest_lang = 35;  // RFC 5646 §4.4.1
+
 Stream::Stream(Worker& worker, Transport& transport)
     : worker_{&worker}, transport_{&transport}, login_{std::make_unique<Login>()}, framer_{worker.login_limits} {}
 
@@ -96,6 +98,7 @@ void Stream::on_header(std::string_view bytes) {
     }
     // §4.7.5: no version means 0.9, which knows no features.
     if (header->version.empty() || header->version.starts_with("0")) return close(StreamError{StreamCondition::unsupported_version});
+    lang_ = header->lang.size() <= longest_lang ? header->lang : std::string{};
     if (!header->extra_prefixes.empty()) header_ = std::make_unique<xmpp::StreamHeader>(std::move(*header));
     else header_.reset();
     header_sent_ = false;
@@ -106,7 +109,7 @@ void Stream::on_header(std::string_view bytes) {
 
 void Stream::on_element(std::string_view bytes) {
     const xmpp::JidView stamp = session_ ? session_->jid().view() : xmpp::JidView{};
-    auto element = worker_->parser->parse(bytes, header_.get(), stamp);
+    auto element = worker_->parser->parse(bytes, header_.get(), stamp, lang_);
     if (!element) return close(element.error());
     if (element->element().ns() == ns::server) return close(StreamError{StreamCondition::invalid_namespace});
     switch (phase_) {

@@ -111,6 +111,7 @@ private:
     std::unique_ptr<xmpp::StreamHeader> header_;         // kept only when it declared extra prefixes
     std::string pending_;                                // the incomplete tail, and what waits while held
     std::string id_, domain_, device_;
+    std::string lang_;                                   // the stream's default for stanzas that name none
     xmpp::Jid account_;
     xmpp::Framer framer_;
     std::uint16_t held_ = 0;

@@ -260,7 +260,7 @@ Parser::Parser(Parser&&) noexcept = default;
 Parser& Parser::operator=(Parser&&) noexcept = default;
 
 Result<Stanza, StreamError> Parser::parse(std::string_view bytes, const StreamHeader* header,
-                                          JidView stamp_from) {
+                                          JidView stamp_from, std::string_view stamp_lang) {
     bytes = trim(bytes);
     if (bytes.empty()) return Failure{StreamError{StreamCondition::not_well_formed, "no element"}};
     if (bytes.size() > state_->limits.stanza_bytes)
@@ -273,7 +273,7 @@ Result<Stanza, StreamError> Parser::parse(std::string_view bytes, const StreamHe
     const std::optional<StreamError> error = state_->run(expat, bytes);
     if (error || bytes.size() > bytes_that_bloat) expat.handle.reset();
     if (error) return Failure{*error};
-    return Stanza{state_->builder.finish(stamp_from)};
+    return Stanza{state_->builder.finish(stamp_from, stamp_lang)};
 }
 
 namespace {

@@ -39,7 +39,9 @@ public:
 
     // Exactly one element. `header`: the stream it came on when that declared extra prefixes, else nullptr.
     // `stamp_from`: when not empty, stands in for whatever 'from' the source has (RFC 6120 §8.1.2.1).
-    Result<Stanza, StreamError> parse(std::string_view bytes, const StreamHeader* header = nullptr, JidView stamp_from = {});
+    // `stamp_lang`: becomes the xml:lang of an element that has none (RFC 6120 §8.1.5).
+    Result<Stanza, StreamError> parse(std::string_view bytes, const StreamHeader* header = nullptr, JidView stamp_from = {},
+                                      std::string_view stamp_lang = {});
 
     // `bytes`: an optional XML declaration and the stream's start tag, up to and including its '>'.
     // Errors: bad-namespace-prefix, invalid-namespace, unsupported-encoding, unsupported-version, not-well-formed, …

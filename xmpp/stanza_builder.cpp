@@ -126,9 +126,10 @@ bool StanzaBuilder::is_complete() const {
     return open_.empty() && !nodes_.empty() && nodes_[0].begin == 0 && nodes_[0].end == source_.size();
 }
 
-Block* StanzaBuilder::finish(JidView stamp_from) {
+Block* StanzaBuilder::finish(JidView stamp_from, std::string_view stamp_lang) {
     claims_foreign_from_ = false;
-    const bool is_stamped = !stamp_from.empty() && stamp(stamp_from);
+    bool is_stamped = !stamp_from.empty() && stamp(stamp_from);
+    if (!stamp_lang.empty() && kind_of_root() != Kind::other) is_stamped |= stamp_language(stamp_lang);
     const Address to = address_of("to");
     const Address from = address_of("from");
     Block* block = allocate();
@@ -206,10 +207,26 @@ bool StanzaBuilder::stamp(JidView from) {
         return true;
     }
     const Span name = copy("from");
-    attributes_.insert(last, {name, Span{}, copy(from.text())});
+    add_to_root({name, Span{}, copy(from.text())});
+    return true;
+}
+
+// False when the root has a language of its own.
+bool StanzaBuilder::stamp_language(std::string_view lang) {
+    const auto first = attributes_.begin() + nodes_[0].first_attribute;
+    const auto last = first + nodes_[0].attribute_count;
+    if (std::any_of(first, last, [this](const Attribute& a) { return view(a.name) == "lang" && view(a.ns) == ns::xml; })) return false;
+    const Span name = copy("lang");
+    const Span xml = copy(ns::xml);
+    add_to_root({name, xml, copy(lang)});
+    return true;
+}
+
+void StanzaBuilder::add_to_root(const Attribute& attribute) {
+    Node& root = nodes_[0];
+    attributes_.insert(attributes_.begin() + root.first_attribute + root.attribute_count, attribute);
     ++root.attribute_count;
     for (std::size_t i = 1; i < nodes_.size(); ++i) ++nodes_[i].first_attribute;
-    return true;
 }
 
 Address StanzaBuilder::address_of(std::string_view attribute_name) {

@@ -32,7 +32,7 @@ public:
     void attribute(const QName& name, std::string_view value);  // of the element just started
     void characters(std::string_view text, std::uint32_t at, std::uint32_t size);
     void end_element(std::uint32_t content_end, std::uint32_t end);
-    Block* finish(JidView stamp_from);
+    Block* finish(JidView stamp_from, std::string_view stamp_lang);
 
     std::uint32_t depth() const { return static_cast<std::uint32_t>(open_.size()); }
     std::size_t elements() const { return elements_; }
@@ -63,6 +63,8 @@ private:
     std::uint32_t append_node();
     void set_addresses(Block& block, JidView stamp_from);
     bool stamp(JidView from);
+    bool stamp_language(std::string_view lang);
+    void add_to_root(const Attribute& attribute);
     Address address_of(std::string_view attribute_name);
     Kind kind_of_root() const;
     bool payload_is_portable() const;
