@@ -80,6 +80,8 @@ Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const n
                                                          [&clock] { return clock.wall(); },
                                                          [this](const xmpp::Jid& account) { keys_changed(account); });
     for (unsigned i = 0; i < std::max(1U, workers); ++i) workers_.push_back(std::make_unique<Worker>(*this, i, clock_));
+    retention_ = std::make_unique<Retention>(*workers_.front());
+    workers_.front()->loop.post([this] { retention_->start(); });
 }
 
 Server::~Server() {
@@ -165,7 +167,10 @@ void Server::stop() {
         changed.wait(lock, [&] { return waiting == 0; });
     };
     everywhere([this](Worker& worker) {
-        if (worker.index == 0) queue_timer_.cancel();
+        if (worker.index == 0) {
+            queue_timer_.cancel();
+            retention_->stop();
+        }
         for (const auto& listener : listeners_)
             if (&listener->worker() == &worker) listener->stop();
         worker.close_all({xmpp::StreamCondition::system_shutdown, "The server is going down."});

@@ -17,6 +17,7 @@
 #include "server/config.h"
 #include "server/net/loop.h"
 #include "server/net/tls.h"
+#include "server/retention.h"
 #include "server/worker.h"
 #include "storage/storage.h"
 
@@ -51,6 +52,7 @@ public:
     auth::HashPool& hashes() { return *hashes_; }
     auth::SmsGateway& sms() { return *sms_; }
     auth::Registration& registration() { return *registration_; }
+    const Retention& retention() const { return *retention_; }
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
     std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
     const net::Clock& clock() const { return clock_; }
@@ -92,6 +94,7 @@ private:
     std::unique_ptr<AddressCounts> counts_;
     std::set<std::string> alarmed_;                         // queues that were warned of; the first worker's alone
     net::Timer queue_timer_;
+    std::unique_ptr<Retention> retention_;                  // the first worker's
 };
 
 }  // namespace server
