@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 
@@ -47,6 +49,21 @@ inline std::unique_ptr<storage::Storage> open_storage(const std::string& url = "
     if (!opened) throw std::runtime_error{opened.error().text};
     return std::move(*opened);
 }
+
+class TemporaryDirectory {
+public:
+    TemporaryDirectory() {
+        std::string name = (std::filesystem::temp_directory_path() / "tern-auth-XXXXXX").string();
+        path_ = mkdtemp(name.data());
+    }
+    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+private:
+    std::filesystem::path path_;
+};
 
 // Storage that is another's but for what a test puts in between.
 class Interposed final : public storage::Storage {

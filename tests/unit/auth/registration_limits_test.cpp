@@ -123,45 +123,19 @@ TEST_CASE("a PIN is not sent again before resend_after") {
 
 TEST_CASE("two requests for a number at the same moment send one SMS") {
     Door door;
-    // The first is held up between its look at the past and its own entry.
-    struct Pause {
-        std::coroutine_handle<> handle;
-        bool await_ready() const noexcept { return false; }
-        void await_suspend(std::coroutine_handle<> h) noexcept { handle = h; }
-        void await_resume() const noexcept {}
-    } pause;
-    struct Slow final : storage::Registrations {
-        Slow(storage::Registrations& r, Pause& p) : inner{r}, pause{p} {}
-        storage::Registrations& inner;
-        Pause& pause;
-        Task<storage::Result<void>> create(storage::PendingRegistration r) override {
-            return inner.create(std::move(r));
-        }
-        Task<storage::Result<std::optional<storage::PendingRegistration>>> find(std::string id) override {
-            return inner.find(id);
-        }
-        Task<storage::Result<std::optional<std::uint32_t>>> take_try(std::string id,
-                                                                     storage::Time t) override {
-            return inner.take_try(id, t);
-        }
-        Task<storage::Result<bool>> use(std::string id) override { return inner.use(id); }
-        Task<storage::Result<Recent>> recent(std::string phone, storage::Time since) override {
-            auto asking = inner.recent(phone, since);
-            auto recent = co_await asking;
-            co_await pause;
-            co_return std::move(recent);
-        }
-        Task<storage::Result<void>> remove_before(storage::Time t) override { return inner.remove_before(t); }
-    } slow{door.storage->registrations(), pause};
-    door.seen.registrations_instead = &slow;
+    // The first waits for a real database when the second comes.
+    const TemporaryDirectory directory;
+    const auto storage = open_storage("sqlite:" + directory.file("tern.db"), false);
+    Registration registration{plain_rules(), *storage, door.hashes, door.phones, [&] { return door.now; },
+                              [](const storage::Jid&) {}};
     std::optional<Door::Started> first;
     std::optional<Door::Started> second;
-    door.loop.start(door.registration.start(Door::number, "192.0.2.1"), first);
+    door.loop.start(registration.start(Door::number, "192.0.2.1"), first);
     CHECK_FALSE(first);
-    door.loop.start(door.registration.start(Door::number, "192.0.2.2"), second);
+    door.loop.start(registration.start(Door::number, "192.0.2.2"), second);
     REQUIRE(second);
     CHECK(second->error().kind == Kind::too_many);
-    pause.handle.resume();
+    door.loop.run_until_idle();
     REQUIRE(first);
     CHECK(first->ok());
     CHECK(door.phones.sent().size() == 1);

@@ -3,7 +3,6 @@
 // registration_limits_test.cpp.
 #include <catch2/catch.hpp>
 
-#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -215,43 +214,39 @@ TEST_CASE("two confirmations at once buy one key") {
 }
 
 TEST_CASE("two threads that confirm at once buy one key, and guess no oftener than allowed") {
-    std::string name = (std::filesystem::temp_directory_path() / "tern-registration-XXXXXX").string();
-    const std::filesystem::path directory = mkdtemp(name.data());
+    const TemporaryDirectory directory;
+    const auto storage = open_storage("sqlite:" + directory.file("tern.db"), false);
+    HashPool pool{2};
+    Phones phones;
+    const storage::Time now{std::chrono::hours{500'000}};
+    Registration registration{
+        plain_rules(), *storage, pool, phones, [&] { return now; }, [](const storage::Jid&) {}};
+    std::array<std::string, 2> ids;
+    std::array<std::string, 2> pins;
     {
-        auto storage = open_storage("sqlite:" + (directory / "tern.db").string(), false);
-        HashPool pool{2};
-        Phones phones;
-        const storage::Time now{std::chrono::hours{500'000}};
-        Registration registration{
-            plain_rules(), *storage, pool, phones, [&] { return now; }, [](const storage::Jid&) {}};
-        std::array<std::string, 2> ids;
-        std::array<std::string, 2> pins;
-        {
-            Loop loop;
-            for (std::size_t i = 0; i < ids.size(); ++i) {
-                ids[i] = loop.run(registration.start(number_of(static_cast<int>(i)), "192.0.2.1"))->id;
-                pins[i] = phones.last_pin();
-            }
+        Loop loop;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            ids[i] = loop.run(registration.start(number_of(static_cast<int>(i)), "192.0.2.1"))->id;
+            pins[i] = phones.last_pin();
         }
-        std::atomic<int> issued = 0;
-        std::atomic<int> wrong = 0;
-        std::vector<std::thread> threads;
-        for (int t = 0; t < 3; ++t) {
-            threads.emplace_back([&] {
-                Loop loop;
-                issued += loop.run(registration.confirm(ids[0], pins[0], "phone", "192.0.2.1")) ? 1 : 0;
-                for (int i = 0; i < 4; ++i) {
-                    const auto refused =
-                        loop.run(registration.confirm(ids[1], wrong_for(pins[1]), "phone", "192.0.2.1"));
-                    wrong += !refused && refused.error().kind == Kind::wrong_pin ? 1 : 0;
-                }
-            });
-        }
-        for (std::thread& thread : threads) thread.join();
-        CHECK(issued == 1);
-        CHECK(wrong == 5);
     }
-    std::filesystem::remove_all(directory);
+    std::atomic<int> issued = 0;
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+        threads.emplace_back([&] {
+            Loop loop;
+            issued += loop.run(registration.confirm(ids[0], pins[0], "phone", "192.0.2.1")) ? 1 : 0;
+            for (int i = 0; i < 4; ++i) {
+                const auto refused =
+                    loop.run(registration.confirm(ids[1], wrong_for(pins[1]), "phone", "192.0.2.1"));
+                wrong += !refused && refused.error().kind == Kind::wrong_pin ? 1 : 0;
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(issued == 1);
+    CHECK(wrong == 5);
 }
 
 TEST_CASE("device names are cleaned: no control characters, not long, never empty") {
