@@ -143,7 +143,7 @@ void Worker::unload(std::string_view bare) {
     for (const auto& session : sessions)
         session->end({xmpp::StreamCondition::not_authorized, "The keys of this account have changed."});
     host.unloading.tell(*account);
-    accounts_.erase(entry);
+    accounts_.erase(account->jid().text());  // ending sessions may have loaded others: the iterator is stale
 }
 
 std::size_t Worker::session_count() const {
@@ -163,8 +163,9 @@ void Worker::drop_idle() {
         const auto entry = accounts_.find(idle_.front());
         idle_.pop_front();
         if (entry == accounts_.end() || !entry->second.account || !entry->second.account->is_idle()) continue;
-        host.unloading.tell(*entry->second.account);
-        accounts_.erase(entry);
+        const std::shared_ptr<Account> account = entry->second.account;
+        host.unloading.tell(*account);
+        accounts_.erase(account->jid().text());
     }
 }
 
