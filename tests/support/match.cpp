@@ -8,10 +8,14 @@ namespace tests {
 
 namespace {
 
-// {any}, {scansion:any}, {any as NAME}
+// {any}, {scansion:any}, {any as NAME}, {same as NAME}
 bool is_any(std::string_view expected, std::string_view received, Captures& captures) {
     if (expected == "{any}" || expected == "{scansion:any}") return true;
-    constexpr std::string_view begin = "{any as ";
+    constexpr std::string_view begin = "{any as ", same = "{same as ";
+    if (expected.starts_with(same)) {
+        const auto captured = captures.find(expected.substr(same.size(), expected.size() - same.size() - 1));
+        return captured != captures.end() && captured->second == received;
+    }
     if (!expected.starts_with(begin) || !expected.ends_with("}")) return false;
     captures[std::string{expected.substr(begin.size(), expected.size() - begin.size() - 1)}] = std::string{received};
     return true;

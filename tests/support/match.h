@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Compares what a client received with what a scene expects, by the rules of scansion: names, namespaces, attributes and
-// text are equal, children in any order, unless the expectation says {any} or scansion:strict='false'.
+// text are equal, children in any order, unless the expectation says {any} or scansion:strict='false'. {any as NAME}
+// keeps what stood there, {same as NAME} wants it again further on in the same stanza.
 #pragma once
 
 #include <map>

@@ -51,9 +51,9 @@ private:
             case Verb::fail_to_log_in:
                 if (!actor.is_refused()) throw Wrong{name + " was let in"};
                 return;
-            case Verb::send: return actor.send(expanded(step.text, true));
+            case Verb::send: return actor.send(expanded(step.text));
             case Verb::send_byte_by_byte: {
-                const std::string text = expanded(step.text, true);
+                const std::string text = expanded(step.text);
                 for (std::size_t i = 0; i < text.size(); ++i) actor.send(std::string_view{text}.substr(i, 1));
                 return;
             }
@@ -80,7 +80,7 @@ private:
     // The block's elements come next, in any order.
     void receive(const Step& step, const std::string& name, Actor& actor) {
         std::string problem;
-        auto expected = parse_events(expanded(step.text, true), problem);
+        auto expected = parse_events(expanded(step.text), problem);
         if (!expected) throw Wrong{"the scene is not XML: " + problem};
         while (!expected->empty()) {
             const auto received = actor.next();
@@ -100,18 +100,28 @@ private:
         }
     }
 
-    // Fills in ${…}.
-    std::string expanded(std::string_view text, bool escape) {
+    // Fills in ${…}. What the same block captures is not known yet: the matcher sees to it.
+    std::string expanded(std::string_view text, bool escape = true) {
         std::string out;
         while (true) {
             const std::size_t begin = text.find("${");
-            const std::size_t end = begin == std::string_view::npos ? begin : text.find('}', begin);
+            const std::size_t end = begin == std::string_view::npos ? begin : end_of_variable(text, begin);
             if (end == std::string_view::npos) return out.append(text);
             out.append(text.substr(0, begin));
-            const std::string value = variable(text.substr(begin + 2, end - begin - 2));
+            const std::string value = variable(expanded(text.substr(begin + 2, end - begin - 2), false));
             out.append(escape ? escaped(value) : value);
             text.remove_prefix(end + 1);
         }
+    }
+
+    // One may stand inside another: ${base64 of \0romeo\0${key}}
+    static std::size_t end_of_variable(std::string_view text, std::size_t begin) {
+        std::size_t depth = 0;
+        for (std::size_t i = begin; i < text.size(); ++i) {
+            if (text.substr(i).starts_with("${")) ++depth;
+            else if (text[i] == '}' && --depth == 0) return i;
+        }
+        return std::string_view::npos;
     }
 
     std::string variable(std::string_view name) {

@@ -243,16 +243,14 @@ private:
         return std::nullopt;
     }
 
-    // The indented lines that follow, without their indentation. Blank lines and comments before the next step end it.
+    // The indented lines that follow, without their indentation; blank lines and comments may stand between them.
     std::string read_block() {
         std::string block;
         std::string blank;
         for (; next_ < lines_.size(); ++next_) {
             const Line& line = lines_[next_];
-            if (line.is_blank()) {
-                blank += '\n';
-                continue;
-            }
+            if (line.is_blank()) blank += '\n';
+            if (line.is_blank() || line.is_comment()) continue;
             if (!line.is_indented()) break;
             if (!block.empty()) block.append("\n").append(blank);
             blank.clear();

@@ -67,6 +67,8 @@ TEST_CASE("what {any as NAME} stood for is kept") {
     Captures captures;
     CHECK(!differs("<iq id='{any as first}'><b>{any as second}</b></iq>", "<iq id='1'><b>two</b></iq>", &captures));
     CHECK(captures == Captures{{"first", "1"}, {"second", "two"}});
+    CHECK(!differs("<iq><a>{any as key}</a><b>{same as key}</b></iq>", "<iq><a>1</a><b>1</b></iq>"));
+    CHECK(differs("<iq><a>{any as key}</a><b>{same as key}</b></iq>", "<iq><a>1</a><b>2</b></iq>"));
 }
 
 TEST_CASE("a stream header is compared without its namespaces") {
