@@ -32,6 +32,7 @@ public:
         host.at<&Blocking::load>(host.loading, this);
         host.at<&Blocking::screen_outbound>(host.outbound, Station::screen, this);
         host.at<&Blocking::screen_inbound>(host.inbound, Station::screen, this);
+        host.at<&Blocking::screen_stored>(host.leaving, this);
     }
 
 private:
@@ -60,6 +61,12 @@ private:
                                      ? !stanza.is_error()
                                      : stanza.kind() == xmpp::Kind::iq && (stanza.type() == "get" || stanza.type() == "set");
         return is_answered ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
+    }
+
+    // §3.3: nor is what came and was stored before the block.
+    Verdict screen_stored(Leaving& leaving) {
+        if (leaving.logged_as == 0 || !leaving.stanza) return Verdict::pass();
+        return is_blocked(leaving.session.account(), leaving.stanza->from()) ? Verdict::drop() : Verdict::pass();
     }
 
     bool is_blocked(Account& account, JidView jid) const {

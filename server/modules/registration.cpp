@@ -86,18 +86,23 @@ public:
     }
 
 private:
-    const Config::Registration& rules() const { return worker_.config->registration; }
+    // Numbers have their accounts at the first domain.
+    bool by_phone(std::string_view domain) const {
+        return worker_.config->registration.phone && domain == worker_.config->domains.front();
+    }
+    bool by_name() const { return worker_.config->registration.open; }
 
     // XEP-0077 §8
     void offer(Stream& stream, xmpp::XmlWriter& w) {
-        if (stream.may_register() && (rules().phone || rules().open)) w.leaf_ns("register", ns_feature);
+        if (stream.may_register() && (by_phone(stream.domain()) || by_name())) w.leaf_ns("register", ns_feature);
     }
 
     // ---- before login: §3.1 ----
 
     Task<IqReply> before_login(IqBeforeLogin iq) {
-        if (!rules().phone && !rules().open) co_return IqReply{Condition::service_unavailable};
-        if (iq.stanza.type() == "get") co_return IqReply{first_step()};
+        const std::string domain = iq.domain;
+        if (!by_phone(domain) && !by_name()) co_return IqReply{Condition::service_unavailable};
+        if (iq.stanza.type() == "get") co_return IqReply{first_step(domain)};
         if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};  // §3.2: nobody is logged in
         Submitted submitted = read(iq.payload);
         if (submitted.is_cancelled) {
@@ -105,17 +110,17 @@ private:
             co_return IqReply::result();
         }
         if (submitted.is_misplaced) co_return IqReply{Condition::bad_request};
-        if (rules().phone && !submitted.pin.empty()) {
+        if (by_phone(domain) && !submitted.pin.empty()) {
             auto confirming = confirm(std::move(iq), std::move(submitted));
             auto reply = co_await confirming;
             co_return std::move(reply);
         }
-        if (rules().phone && !submitted.phone.empty()) {
+        if (by_phone(domain) && !submitted.phone.empty()) {
             auto starting = start(std::move(iq), std::move(submitted.phone));
             auto reply = co_await starting;
             co_return std::move(reply);
         }
-        if (rules().open && !submitted.username.empty() && !submitted.password.empty()) {
+        if (by_name() && !submitted.username.empty() && !submitted.password.empty()) {
             auto making = make_account(std::move(iq), std::move(submitted));
             auto reply = co_await making;
             co_return std::move(reply);
@@ -123,14 +128,14 @@ private:
         // §3.1: what is required was not given.
         const auto waiting = pending_.find(iq.stream);
         if (waiting != pending_.end()) co_return IqReply{ask_again("The code is missing.", second_step(waiting->second))};
-        co_return IqReply{ask_again("Something that is required is missing.", first_step())};
+        co_return IqReply{ask_again("Something that is required is missing.", first_step(domain))};
     }
 
     // The number: a PIN goes out, and the second form comes back.
     Task<IqReply> start(IqBeforeLogin iq, std::string phone) {
         auto starting = worker_.server.registration().start(phone, iq.client_address);
         const auto started = co_await starting;
-        if (!started) co_return IqReply{refused(started.error())};
+        if (!started) co_return IqReply{refused(started.error(), iq.domain)};
         std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
         pending_[iq.stream] = started->id;
         co_return IqReply{ask_again("A code was sent to this number. Enter it to go on.", second_step(started->id))};
@@ -144,8 +149,8 @@ private:
         const auto issued = co_await confirming;
         if (!issued) {
             if (issued.error().kind == auth::RegistrationError::Kind::wrong_pin)
-                co_return IqReply{wrong_pin(issued.error().tries_left, submitted.id)};
-            co_return IqReply{refused(issued.error())};
+                co_return IqReply{wrong_pin(issued.error().tries_left, submitted.id, iq.domain)};
+            co_return IqReply{refused(issued.error(), iq.domain)};
         }
         pending_.erase(iq.stream);
         log::info("registered", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
@@ -157,8 +162,8 @@ private:
         const auto jid = xmpp::Jid::from_parts(submitted.username, iq.domain);
         const bool is_like_a_number = submitted.username.find_first_not_of("0123456789") == std::string::npos;
         // A number's account belongs to whoever has the number.
-        if (!jid || jid->localpart().empty() || (rules().phone && is_like_a_number))
-            co_return IqReply{ask_again("This user name is not allowed.", first_step())};
+        if (!jid || jid->localpart().empty() || (by_phone(iq.domain) && is_like_a_number))
+            co_return IqReply{ask_again("This user name is not allowed.", first_step(iq.domain))};
         // Nobody makes himself an admin.
         if (worker_.config->is_admin(*jid)) co_return IqReply{Condition::conflict};
         if (const auto wait = accounts_a_minute_.take("", worker_.now()); wait.count() > 0) co_return IqReply{too_many(wait)};
@@ -172,26 +177,27 @@ private:
 
     // ---- the forms: §4 ----
 
-    std::string first_step() const {
+    std::string first_step(std::string_view domain) const {
+        const bool phone = by_phone(domain), name = by_name();
         DataForm form;
         form.title = "Registration";
         std::string how;
-        if (rules().phone) {
+        if (phone) {
             how = "Enter your phone number in international form (+49…) to be sent a code.";
-            add_field(form, "phone", "text-single", "Phone number").required = !rules().open;
+            add_field(form, "phone", "text-single", "Phone number").required = !name;
         }
-        if (rules().open) {
-            how += rules().phone ? " Or choose a user name and a password." : "Choose a user name and a password.";
-            add_field(form, "username", "text-single", "User name").required = !rules().phone;
-            add_field(form, "password", "text-private", "Password").required = !rules().phone;
+        if (name) {
+            how += phone ? " Or choose a user name and a password." : "Choose a user name and a password.";
+            add_field(form, "username", "text-single", "User name").required = !phone;
+            add_field(form, "password", "text-private", "Password").required = !phone;
         }
         form.instructions.push_back(how);
         form.hidden_form_type(ns);
         xmpp::XmlWriter w;
         w.open("query", ns).leaf("instructions", how);
         // §6: the same fields for clients without forms
-        if (rules().open) w.leaf("username").leaf("password");
-        if (rules().phone) w.leaf("phone");
+        if (name) w.leaf("username").leaf("password");
+        if (phone) w.leaf("phone");
         form.write(w);
         return w.take();
     }
@@ -238,8 +244,8 @@ private:
         return error;
     }
 
-    StanzaError wrong_pin(std::uint32_t tries_left, const std::string& id) const {
-        if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step());
+    StanzaError wrong_pin(std::uint32_t tries_left, const std::string& id, std::string_view domain) const {
+        if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step(domain));
         return ask_again("The code is wrong. Tries left: " + std::to_string(tries_left) + ".", second_step(id));
     }
 
@@ -247,11 +253,11 @@ private:
         return {ErrorType::wait, Condition::resource_constraint, "Try again in " + std::to_string(wait.count()) + " seconds."};
     }
 
-    StanzaError refused(const auth::RegistrationError& error) const {
+    StanzaError refused(const auth::RegistrationError& error, std::string_view domain) const {
         using Kind = auth::RegistrationError::Kind;
         switch (error.kind) {
-            case Kind::not_a_number: return ask_again("This is no phone number in international form.", first_step());
-            case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step());
+            case Kind::not_a_number: return ask_again("This is no phone number in international form.", first_step(domain));
+            case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step(domain));
             case Kind::too_many: return too_many(error.retry_after);
             case Kind::disabled: return {Condition::not_allowed, "This number cannot be registered here."};
             case Kind::wrong_pin:
