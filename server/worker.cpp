@@ -108,20 +108,21 @@ void Worker::settle(const std::string& bare, std::shared_ptr<Account> account, b
 
 namespace {
 
+// Lives in the coroutine's frame until it is resumed; with_account calls back exactly once, perhaps before it returns.
 struct LoadedAccount {
     Worker& worker;
     xmpp::Jid bare;
     std::shared_ptr<Account> account = nullptr;
+    bool asking = true, answered = false;
+
     bool await_ready() const { return false; }
     bool await_suspend(std::coroutine_handle<> waiter) {
-        bool at_once = true, answered = false;
-        worker.with_account(bare, [this, waiter, &at_once, &answered, finished = std::make_shared<bool>(false)](Account* found, bool) {
+        worker.with_account(bare, [this, waiter](Account* found, bool) {
             if (found) account = found->shared_from_this();
-            if (*finished) return;
-            *finished = true;
-            if (at_once) answered = true; else waiter.resume();
+            answered = true;
+            if (!asking) waiter.resume();
         });
-        at_once = false;
+        asking = false;
         return !answered;
     }
     std::shared_ptr<Account> await_resume() { return std::move(account); }
