@@ -21,7 +21,9 @@ public:
           block_lists_{sql::make_block_lists(*database_)},
           registrations_{sql::make_registrations(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
-    ~SqlStorage() override { database_.reset(); }  // the rest is still asked for while the last requests are worked off
+    ~SqlStorage() override {
+        database_.reset();
+    }  // the rest is still asked for while the last requests are worked off
 
     Accounts& accounts() override { return *accounts_; }
     Rosters& rosters() override { return *rosters_; }
@@ -50,7 +52,8 @@ private:
 };
 
 std::unique_ptr<sql::Connector> connector_for(Place place) {
-    if (auto* settings = std::get_if<sqlite::Settings>(&place)) return sqlite::make_connector(std::move(*settings));
+    if (auto* settings = std::get_if<sqlite::Settings>(&place))
+        return sqlite::make_connector(std::move(*settings));
     return mysql::make_connector(std::move(std::get<mysql::Settings>(place)));
 }
 
@@ -69,11 +72,13 @@ Result<std::unique_ptr<Storage>> open(Options options) {
     if (auto error = sql::migrate(*connection)) return Failure<StorageError>{std::move(*error)};
     auto marks = sql::highest_marks(*connection);
     if (auto error = connection->take_error()) return Failure<StorageError>{sql::to_storage_error(*error)};
-    std::string description =
-        connection->describe() + ", " + connector->place() + ", schema " + std::to_string(sql::schema_version);
-    auto database = std::make_unique<sql::Database>(std::move(options), std::move(connector), std::move(connection));
+    std::string description = connection->describe() + ", " + connector->place() + ", schema " +
+                              std::to_string(sql::schema_version);
+    auto database =
+        std::make_unique<sql::Database>(std::move(options), std::move(connector), std::move(connection));
     database->log().expect_marks(std::move(marks));
-    return std::unique_ptr<Storage>{std::make_unique<SqlStorage>(std::move(database), std::move(description))};
+    return std::unique_ptr<Storage>{
+        std::make_unique<SqlStorage>(std::move(database), std::move(description))};
 }
 
 }  // namespace storage

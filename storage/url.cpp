@@ -121,16 +121,19 @@ bool take_host(mysql::Settings& settings, std::string_view text) {
 Answer parse_mysql(std::string_view rest, const Options& options) {
     mysql::Settings settings;
     const std::size_t slash = rest.rfind('/');
-    if (slash == std::string_view::npos || slash + 1 == rest.size()) return wrong("a database name must follow the host");
+    if (slash == std::string_view::npos || slash + 1 == rest.size())
+        return wrong("a database name must follow the host");
     settings.database = rest.substr(slash + 1);
     std::string_view authority = rest.substr(0, slash);
     const std::size_t at = authority.rfind('@');  // a password may hold one, though it should be %40
-    if (at == std::string_view::npos) return wrong("a user must come before the host, as in mysql://user:password@host/database");
+    if (at == std::string_view::npos)
+        return wrong("a user must come before the host, as in mysql://user:password@host/database");
     const std::string_view login = authority.substr(0, at);
     const std::size_t colon = login.find(':');
     auto user = decode(login.substr(0, colon));
     auto password = decode(colon == std::string_view::npos ? std::string_view{} : login.substr(colon + 1));
-    if (!user || !password || user->empty()) return wrong("user or password are not encoded as RFC 3986 says");
+    if (!user || !password || user->empty())
+        return wrong("user or password are not encoded as RFC 3986 says");
     settings.user = std::move(*user);
     settings.password = std::move(*password);
     if (!take_host(settings, authority.substr(at + 1))) return wrong("host and port cannot be understood");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The storage URL of the configuration: sqlite:PATH or mysql://user:password@host:port/database, with ?option=value.
+// The storage URL of the configuration: sqlite:PATH or mysql://user:password@host:port/database, with
+// ?option=value.
 #pragma once
 
 #include "storage/mysql/connection.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// MySQL Connector/C++ 1.1: the only file that knows cppconn. Its commit(), rollback() and setAutoCommit() discard errors,
-// so transactions are SQL text; its streams are consumed by the first try, so all values are strings.
+// MySQL Connector/C++ 1.1: the only file that knows cppconn. Its commit(), rollback() and setAutoCommit()
+// discard errors, so transactions are SQL text; its streams are consumed by the first try, so all values are
+// strings.
 #include "storage/mysql/connection.h"
 
 #include <cppconn/connection.h>
@@ -25,7 +26,8 @@ class MysqlConnection;
 
 class MysqlStatement final : public sql::Statement {
 public:
-    MysqlStatement(MysqlConnection& connection, std::string_view text, std::unique_ptr<::sql::PreparedStatement> prepared)
+    MysqlStatement(MysqlConnection& connection, std::string_view text,
+                   std::unique_ptr<::sql::PreparedStatement> prepared)
         : connection_{connection},
           text_{text.substr(0, 60)},
           is_query_{text.starts_with("SELECT")},
@@ -50,7 +52,8 @@ private:
 
 class MysqlConnection final : public sql::Connection {
 public:
-    explicit MysqlConnection(std::unique_ptr<::sql::Connection> connection) : connection_{std::move(connection)} {}
+    explicit MysqlConnection(std::unique_ptr<::sql::Connection> connection)
+        : connection_{std::move(connection)} {}
     ~MysqlConnection() override { forget_statements(); }  // before their connection
     MysqlConnection(const MysqlConnection&) = delete;
     MysqlConnection& operator=(const MysqlConnection&) = delete;
@@ -86,7 +89,8 @@ public:
         execute("SET SESSION autocommit = 1");
         if (must_be_encrypted) check_encryption();
         sql::Rows rows = query("SELECT @@max_allowed_packet");
-        if (rows.next()) largest_value_ = rows.natural(0) - std::min<std::uint64_t>(rows.natural(0) / 2, 65536);
+        if (rows.next())
+            largest_value_ = rows.natural(0) - std::min<std::uint64_t>(rows.natural(0) / 2, 65536);
     }
 
     template <class Call>
@@ -114,9 +118,11 @@ private:
     void check_encryption() {
         guard("TLS", [&] {
             const std::unique_ptr<::sql::Statement> statement{connection_->createStatement()};
-            const std::unique_ptr<::sql::ResultSet> rows{statement->executeQuery("SHOW SESSION STATUS LIKE 'Ssl_version'")};
+            const std::unique_ptr<::sql::ResultSet> rows{
+                statement->executeQuery("SHOW SESSION STATUS LIKE 'Ssl_version'")};
             if (rows->next() && rows->getString(2).length() > 0) return;
-            fail({Error::Kind::unreachable, "MySQL: the connection is not encrypted, though the storage url demands it"});
+            fail({Error::Kind::unreachable,
+                  "MySQL: the connection is not encrypted, though the storage url demands it"});
         });
     }
 
@@ -164,7 +170,8 @@ std::int64_t MysqlStatement::integer(int column) {
 
 std::string MysqlStatement::text(int column) {
     std::string result;
-    connection_.guard(text_, [&] { result = rows_->getString(static_cast<unsigned>(column) + 1).asStdString(); });
+    connection_.guard(text_,
+                      [&] { result = rows_->getString(static_cast<unsigned>(column) + 1).asStdString(); });
     return result;
 }
 
@@ -176,8 +183,9 @@ public:
     }
     sql::Dialect dialect() const override { return sql::Dialect::mysql; }
     std::string place() const override {
-        const std::string where =
-            settings_.socket.empty() ? settings_.host + ":" + std::to_string(settings_.port) : settings_.socket;
+        const std::string where = settings_.socket.empty()
+                                      ? settings_.host + ":" + std::to_string(settings_.port)
+                                      : settings_.socket;
         return settings_.database + " at " + where;
     }
     void thread_begins() override { driver_->threadInit(); }
@@ -195,7 +203,8 @@ public:
             }
             return std::unique_ptr<sql::Connection>{std::move(connection)};
         } catch (const ::sql::SQLException& exception) {
-            Error error = error_of(exception.getErrorCode(), exception.getSQLState(), exception.what(), "connecting");
+            Error error =
+                error_of(exception.getErrorCode(), exception.getSQLState(), exception.what(), "connecting");
             error.kind = Error::Kind::unreachable;
             return Failure<Error>{std::move(error)};
         }
@@ -206,8 +215,9 @@ private:
         ::sql::ConnectOptionsMap options;
         const bool is_v6 = settings_.host.find(':') != std::string::npos;
         const std::string host = is_v6 ? "[" + settings_.host + "]" : settings_.host;
-        options["hostName"] = settings_.socket.empty() ? to_sql("tcp://" + host + ":" + std::to_string(settings_.port))
-                                                       : to_sql("unix://" + settings_.socket);
+        options["hostName"] = settings_.socket.empty()
+                                  ? to_sql("tcp://" + host + ":" + std::to_string(settings_.port))
+                                  : to_sql("unix://" + settings_.socket);
         options["userName"] = to_sql(settings_.user);
         options["password"] = to_sql(settings_.password);
         options["schema"] = to_sql(settings_.database);
@@ -215,8 +225,8 @@ private:
         options["OPT_CONNECT_TIMEOUT"] = settings_.connect_seconds;
         options["OPT_READ_TIMEOUT"] = settings_.answer_seconds;
         options["OPT_WRITE_TIMEOUT"] = settings_.answer_seconds;
-        options["OPT_RECONNECT"] = false;    // it would swap sessions inside transactions
-        options["CLIENT_FOUND_ROWS"] = true; // count rows that matched, not those that an UPDATE changed
+        options["OPT_RECONNECT"] = false;     // it would swap sessions inside transactions
+        options["CLIENT_FOUND_ROWS"] = true;  // count rows that matched, not those that an UPDATE changed
         options["CLIENT_MULTI_STATEMENTS"] = false;
         if (settings_.ssl) options["sslEnforce"] = true;
         if (!settings_.ssl_ca.empty()) {

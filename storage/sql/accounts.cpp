@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Accounts and their devices. What asks for devices waits for the log first, so that their cursors are up to date.
+// Accounts and their devices. What asks for devices waits for the log first, so that their cursors are up to
+// date.
 #include <set>
 
 #include "storage/sql/statements.h"
@@ -17,11 +18,14 @@ constexpr std::string_view with_devices =
     "LEFT JOIN devices d ON d.account_id = a.id "
     "LEFT JOIN device_cursors c ON c.account_id = d.account_id AND c.device = d.id ";
 constexpr std::string_view insert_account =
-    "INSERT INTO accounts (domain, jid, phone, salt, iterations, created, disabled, last_logout, last_status) VALUES ";
+    "INSERT INTO accounts (domain, jid, phone, salt, iterations, created, disabled, last_logout, "
+    "last_status) VALUES ";
 constexpr std::string_view insert_device =
-    "INSERT INTO devices (account_id, id, name, role, stored_sha1, server_sha1, stored_sha256, server_sha256, "
+    "INSERT INTO devices (account_id, id, name, role, stored_sha1, server_sha1, stored_sha256, "
+    "server_sha256, "
     "stored_sha512, server_sha512, created, last_seen) VALUES ";
-constexpr std::string_view insert_cursor = "INSERT INTO device_cursors (account_id, device, position) VALUES ";
+constexpr std::string_view insert_cursor =
+    "INSERT INTO device_cursors (account_id, device, position) VALUES ";
 
 using AccountRow = std::array<Value, 9>;
 using DeviceRow = std::array<Value, 12>;
@@ -29,15 +33,24 @@ using CursorRow = std::array<Value, 3>;
 
 AccountRow row_of(const Account& account) {
     const JidView jid = account.jid.view().bare();
-    return {jid.domainpart(), jid.text(), account.phone, Bytes{account.salt}, account.iterations, account.created,
-            account.disabled, account.last_logout, account.last_status};
+    return {jid.domainpart(), jid.text(),       account.phone,       Bytes{account.salt}, account.iterations,
+            account.created,  account.disabled, account.last_logout, account.last_status};
 }
 
 DeviceRow row_of(AccountId account, const Device& device) {
     const auto& [sha1, sha256, sha512] = device.verifiers;
-    return {account, device.id, device.name, static_cast<int>(device.role), Bytes{sha1.stored_key}, Bytes{sha1.server_key},
-            Bytes{sha256.stored_key}, Bytes{sha256.server_key}, Bytes{sha512.stored_key}, Bytes{sha512.server_key},
-            device.created, device.last_seen};
+    return {account,
+            device.id,
+            device.name,
+            static_cast<int>(device.role),
+            Bytes{sha1.stored_key},
+            Bytes{sha1.server_key},
+            Bytes{sha256.stored_key},
+            Bytes{sha256.server_key},
+            Bytes{sha512.stored_key},
+            Bytes{sha512.server_key},
+            device.created,
+            device.last_seen};
 }
 
 Device read_device(Rows& rows) {
@@ -87,10 +100,11 @@ void insert(Connection& connection, AccountId account, const Device& device, Log
     connection.change(with_rows(insert_cursor, 3, 1), row);
 }
 
-// ---- many at once ----------------------------------------------------------------------------------------------------
+// ---- many at once -------------------------------------------------------------------------------
 
 // The ids of those accounts, all of one domain, that exist.
-std::map<std::string, AccountId, std::less<>> ids_of(Connection& connection, std::span<const Account* const> accounts) {
+std::map<std::string, AccountId, std::less<>> ids_of(Connection& connection,
+                                                     std::span<const Account* const> accounts) {
     std::map<std::string, AccountId, std::less<>> ids;
     for (std::size_t first = 0; first < accounts.size();) {
         const std::size_t count = rows_at_once(accounts.size() - first);
@@ -98,7 +112,8 @@ std::map<std::string, AccountId, std::less<>> ids_of(Connection& connection, std
         for (std::size_t i = 1; i < count; ++i) text += ",?";
         text += ')';
         std::vector<Value> values{accounts[first]->jid.domainpart()};
-        for (std::size_t i = first; i < first + count; ++i) values.emplace_back(accounts[i]->jid.view().bare().text());
+        for (std::size_t i = first; i < first + count; ++i)
+            values.emplace_back(accounts[i]->jid.view().bare().text());
         Rows rows = connection.query(text, values);
         while (rows.next()) ids.emplace(rows.text(0), rows.natural(1));
         first += count;
@@ -136,8 +151,10 @@ Result<std::size_t> create_group(Connection& connection, std::span<const Account
     return fresh.size();
 }
 
-// How many of the accounts from `first` on go into one transaction; those that came before in it are left out.
-std::size_t choose_group(const std::vector<Account>& accounts, std::size_t first, std::vector<const Account*>& group) {
+// How many of the accounts from `first` on go into one transaction; those that came before in it are left
+// out.
+std::size_t choose_group(const std::vector<Account>& accounts, std::size_t first,
+                         std::vector<const Account*>& group) {
     constexpr std::size_t most = 1000;
     std::set<std::string_view> seen;
     std::size_t end = first;
@@ -149,7 +166,7 @@ std::size_t choose_group(const std::vector<Account>& accounts, std::size_t first
     return end - first;
 }
 
-// ---- the interface -----------------------------------------------------------------------------------------------------
+// ---- the interface ------------------------------------------------------------------------------
 
 class SqlAccounts final : public Accounts {
 public:
@@ -157,22 +174,26 @@ public:
 
     Task<Result<std::optional<Account>>> find(Jid bare) override {
         using Found = std::optional<Account>;
-        return database_.read<Found>([bare = bare.bare()](Connection& connection) -> Result<Found> {
-            static const std::string text = concat({"SELECT ", columns, "FROM accounts a ", with_devices,
-                                                    "WHERE a.domain = ? AND a.jid = ? ORDER BY d.created, d.id"});
-            auto accounts = read_accounts(connection.query(text, {bare.domainpart(), bare.text()}));
-            if (accounts.empty()) return Found{};
-            return Found{std::move(accounts.front())};
-        }, Database::After::log);
+        return database_.read<Found>(
+            [bare = bare.bare()](Connection& connection) -> Result<Found> {
+                static const std::string text =
+                    concat({"SELECT ", columns, "FROM accounts a ", with_devices,
+                            "WHERE a.domain = ? AND a.jid = ? ORDER BY d.created, d.id"});
+                auto accounts = read_accounts(connection.query(text, {bare.domainpart(), bare.text()}));
+                if (accounts.empty()) return Found{};
+                return Found{std::move(accounts.front())};
+            },
+            Database::After::log);
     }
 
     Task<Result<AccountId>> create(Account account) override {
-        return database_.transact<AccountId>([account = std::move(account)](Connection& connection) -> Result<AccountId> {
-            connection.change(with_rows(insert_account, 9, 1), row_of(account));
-            const AccountId id = connection.last_id();
-            for (const Device& device : account.devices) insert(connection, id, device, device.cursor);
-            return id;
-        });
+        return database_.transact<AccountId>(
+            [account = std::move(account)](Connection& connection) -> Result<AccountId> {
+                connection.change(with_rows(insert_account, 9, 1), row_of(account));
+                const AccountId id = connection.last_id();
+                for (const Device& device : account.devices) insert(connection, id, device, device.cursor);
+                return id;
+            });
     }
 
     Task<Result<std::size_t>> create_all(std::vector<Account> accounts) override {
@@ -190,18 +211,21 @@ public:
     }
 
     Task<Result<void>> remove(AccountId account) override {
-        return database_.transact<void>([account](Connection& connection) -> Result<void> {
-            // Everything else goes with it, by its foreign keys.
-            return must_match(connection.change("DELETE FROM accounts WHERE id = ?", {account}));
-        }, Database::After::log);
+        return database_.transact<void>(
+            [account](Connection& connection) -> Result<void> {
+                // Everything else goes with it, by its foreign keys.
+                return must_match(connection.change("DELETE FROM accounts WHERE id = ?", {account}));
+            },
+            Database::After::log);
     }
 
-    Task<Result<std::vector<Account>>> list(std::string domain, std::string after, std::size_t limit) override {
+    Task<Result<std::vector<Account>>> list(std::string domain, std::string after,
+                                            std::size_t limit) override {
         using List = std::vector<Account>;
         return database_.read<List>([=](Connection& connection) -> Result<List> {
             const auto text = [](std::string_view where) {
-                return concat({"SELECT ", columns, "FROM (SELECT * FROM accounts WHERE ", where, " ORDER BY jid LIMIT ?) a ",
-                               with_devices, "ORDER BY a.jid, d.created, d.id"});
+                return concat({"SELECT ", columns, "FROM (SELECT * FROM accounts WHERE ", where,
+                               " ORDER BY jid LIMIT ?) a ", with_devices, "ORDER BY a.jid, d.created, d.id"});
             };
             if (domain.empty()) return read_accounts(connection.query(text("jid > ?"), {after, limit}));
             return read_accounts(connection.query(text("domain = ? AND jid > ?"), {domain, after, limit}));
@@ -209,56 +233,67 @@ public:
     }
 
     Task<Result<std::uint64_t>> count(std::string domain) override {
-        return database_.read<std::uint64_t>([domain = std::move(domain)](Connection& connection) -> Result<std::uint64_t> {
-            Rows rows = domain.empty() ? connection.query("SELECT COUNT(*) FROM accounts")
-                                       : connection.query("SELECT COUNT(*) FROM accounts WHERE domain = ?", {domain});
+        return database_.read<std::uint64_t>([domain = std::move(domain)](
+                                                 Connection& connection) -> Result<std::uint64_t> {
+            Rows rows = domain.empty()
+                            ? connection.query("SELECT COUNT(*) FROM accounts")
+                            : connection.query("SELECT COUNT(*) FROM accounts WHERE domain = ?", {domain});
             return rows.next() ? rows.natural(0) : 0;
         });
     }
 
     Task<Result<void>> set_disabled(AccountId account, bool disabled) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
-            return must_match(connection.change("UPDATE accounts SET disabled = ? WHERE id = ?", {disabled, account}));
+            return must_match(
+                connection.change("UPDATE accounts SET disabled = ? WHERE id = ?", {disabled, account}));
         });
     }
 
     Task<Result<void>> set_last_logout(AccountId account, Time when, std::string status) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
-            return must_match(connection.change("UPDATE accounts SET last_logout = ?, last_status = ? WHERE id = ?",
-                                                {when, status, account}));
+            return must_match(
+                connection.change("UPDATE accounts SET last_logout = ?, last_status = ? WHERE id = ?",
+                                  {when, status, account}));
         });
     }
 
     Task<Result<void>> replace_devices(AccountId account, Salt salt, Device device) override {
-        return database_.transact<void>([account, salt = std::move(salt), device = std::move(device)](Connection& connection)
-                                            -> Result<void> {
-            Result<void> found = must_match(connection.change("UPDATE accounts SET salt = ?, iterations = ? WHERE id = ?",
-                                                              {Bytes{salt.bytes}, salt.iterations, account}));
-            if (!found) return found;
-            const LogId cursor = lowest_cursor(connection, account).value_or(device.cursor);
-            connection.change("DELETE FROM devices WHERE account_id = ?", {account});
-            insert(connection, account, device, cursor);
-            return {};
-        }, Database::After::log);
+        return database_.transact<void>(
+            [account, salt = std::move(salt),
+             device = std::move(device)](Connection& connection) -> Result<void> {
+                Result<void> found =
+                    must_match(connection.change("UPDATE accounts SET salt = ?, iterations = ? WHERE id = ?",
+                                                 {Bytes{salt.bytes}, salt.iterations, account}));
+                if (!found) return found;
+                const LogId cursor = lowest_cursor(connection, account).value_or(device.cursor);
+                connection.change("DELETE FROM devices WHERE account_id = ?", {account});
+                insert(connection, account, device, cursor);
+                return {};
+            },
+            Database::After::log);
     }
 
     Task<Result<void>> add_device(AccountId account, Device device) override {
-        return database_.transact<void>([account, device = std::move(device)](Connection& connection) -> Result<void> {
-            insert(connection, account, device, device.cursor);
-            return {};
-        });
+        return database_.transact<void>(
+            [account, device = std::move(device)](Connection& connection) -> Result<void> {
+                insert(connection, account, device, device.cursor);
+                return {};
+            });
     }
 
     Task<Result<void>> remove_device(AccountId account, std::string device) override {
-        return database_.transact<void>([=](Connection& connection) -> Result<void> {
-            return must_match(connection.change("DELETE FROM devices WHERE account_id = ? AND id = ?", {account, device}));
-        }, Database::After::log);
+        return database_.transact<void>(
+            [=](Connection& connection) -> Result<void> {
+                return must_match(connection.change("DELETE FROM devices WHERE account_id = ? AND id = ?",
+                                                    {account, device}));
+            },
+            Database::After::log);
     }
 
     Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
-            return must_match(connection.change("UPDATE devices SET last_seen = ? WHERE account_id = ? AND id = ?",
-                                                {when, account, device}));
+            return must_match(connection.change(
+                "UPDATE devices SET last_seen = ? WHERE account_id = ? AND id = ?", {when, account, device}));
         });
     }
 
@@ -268,7 +303,8 @@ private:
         return failure(StorageError::Kind::not_found, "no such account or device");
     }
     static std::optional<LogId> lowest_cursor(Connection& connection, AccountId account) {
-        Rows rows = connection.query("SELECT MIN(position) FROM device_cursors WHERE account_id = ?", {account});
+        Rows rows =
+            connection.query("SELECT MIN(position) FROM device_cursors WHERE account_id = ?", {account});
         if (!rows.next() || rows.is_null(0)) return std::nullopt;
         return rows.natural(0);
     }
@@ -278,6 +314,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Accounts> make_accounts(Database& database) { return std::make_unique<SqlAccounts>(database); }
+std::unique_ptr<Accounts> make_accounts(Database& database) {
+    return std::make_unique<SqlAccounts>(database);
+}
 
 }  // namespace storage::sql

@@ -43,7 +43,8 @@ std::uint64_t Connection::change(std::string_view sql, std::span<const Value> va
 }
 
 void Connection::begin() {
-    // A transaction that begins by reading and goes on to write would fail on SQLite when another writer came between.
+    // A transaction that begins by reading and goes on to write would fail on SQLite when another writer came
+    // between.
     execute(dialect() == Dialect::sqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The thin interface between the portable SQL and a database's own library: prepared statements, values, rows, errors.
-// An error is kept: after the first one a connection does nothing more until it is taken, so that a piece of work reads
-// straight from top to bottom and whoever runs it looks once, at its end.
+// The thin interface between the portable SQL and a database's own library: prepared statements, values,
+// rows, errors. An error is kept: after the first one a connection does nothing more until it is taken, so
+// that a piece of work reads straight from top to bottom and whoever runs it looks once, at its end.
 #pragma once
 
 #include <concepts>
@@ -29,15 +29,16 @@ struct Error {
         lost,         // the connection is gone, and what it was doing with it
         busy,         // deadlock or lock time-out: the whole transaction may be tried again
         full,
-        duplicate,    // the key exists
-        missing,      // the row that this one belongs to does not exist
-        unfit,        // the values do not fit into their columns
+        duplicate,  // the key exists
+        missing,    // the row that this one belongs to does not exist
+        unfit,      // the values do not fit into their columns
         broken,
     };
     Error(Kind k, std::string t) : kind{k}, text{std::move(t)} {}
     // The statement's own fault: another row may well go in.
     bool is_of_the_row() const {
-        return kind == Kind::duplicate || kind == Kind::missing || kind == Kind::unfit || kind == Kind::broken;
+        return kind == Kind::duplicate || kind == Kind::missing || kind == Kind::unfit ||
+               kind == Kind::broken;
     }
     Kind kind;
     std::string text;  // holds no values that users stored
@@ -88,9 +89,9 @@ public:
     virtual bool next() = 0;                                // goes to the next row, if there is one
     virtual bool is_null(int column) = 0;
     virtual std::int64_t integer(int column) = 0;
-    virtual std::string text(int column) = 0;               // text or bytes
-    virtual std::uint64_t affected() = 0;                   // rows matched by an UPDATE or DELETE
-    virtual void finish() = 0;                              // lets go of rows and locks
+    virtual std::string text(int column) = 0;  // text or bytes
+    virtual std::uint64_t affected() = 0;      // rows matched by an UPDATE or DELETE
+    virtual void finish() = 0;                 // lets go of rows and locks
 };
 
 // The rows of a running query.
@@ -99,7 +100,9 @@ public:
     explicit Rows(Statement* statement) : statement_{statement} {}
     Rows(Rows&& other) noexcept : statement_{std::exchange(other.statement_, nullptr)} {}
     Rows& operator=(Rows&&) = delete;
-    ~Rows() { if (statement_) statement_->finish(); }
+    ~Rows() {
+        if (statement_) statement_->finish();
+    }
 
     bool next() { return statement_ && statement_->next(); }
     bool is_null(int column) { return statement_->is_null(column); }
@@ -132,14 +135,17 @@ public:
 
     void begin();
     void commit() { execute("COMMIT"); }
-    void rollback();  // an error of its own means that the connection is of no use any more: it becomes `lost`
+    void
+    rollback();  // an error of its own means that the connection is of no use any more: it becomes `lost`
 
     bool failed() const { return error_.has_value(); }
     std::optional<Error> take_error() { return std::exchange(error_, std::nullopt); }
-    void fail(Error error) { if (!error_) error_.emplace(std::move(error)); }
+    void fail(Error error) {
+        if (!error_) error_.emplace(std::move(error));
+    }
 
-    virtual std::string describe() = 0;                         // engine and version
-    virtual std::size_t largest_value() const = 0;              // bytes that one row may bring
+    virtual std::string describe() = 0;             // engine and version
+    virtual std::size_t largest_value() const = 0;  // bytes that one row may bring
     virtual bool in_transaction() const = 0;
 
 protected:
@@ -159,9 +165,9 @@ public:
     virtual ~Connector() = default;
     virtual xmpp::Result<std::unique_ptr<Connection>, Error> connect(Purpose purpose) = 0;
     virtual Dialect dialect() const = 0;
-    virtual std::string place() const = 0;  // for humans: where it is; never a password
+    virtual std::string place() const = 0;            // for humans: where it is; never a password
     virtual bool is_single() const { return false; }  // a second connection would see another database
-    virtual void thread_begins() {}         // around every thread that uses connections
+    virtual void thread_begins() {}                   // around every thread that uses connections
     virtual void thread_ends() {}
 };
 

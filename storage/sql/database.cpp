@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who sits where: MySQL gives every thread a connection of its own; SQLite has one writer at a time and readers beside
-// it; a database in memory is one connection that all share in turn.
+// Who sits where: MySQL gives every thread a connection of its own; SQLite has one writer at a time and
+// readers beside it; a database in memory is one connection that all share in turn.
 #include "storage/sql/database.h"
 
 namespace storage::sql {
@@ -39,7 +39,8 @@ Database::Database(Options options, std::unique_ptr<Connector> connector, std::u
         }
     } else if (connector_->dialect() == Dialect::sqlite) {
         log_ = std::make_unique<GroupCommit>(options_, fresh(Purpose::write, turn), hand_on);
-        writers_ = std::make_unique<Pool>("sql writes", seats(1, fresh(Purpose::write, turn)), options_.waiting);
+        writers_ =
+            std::make_unique<Pool>("sql writes", seats(1, fresh(Purpose::write, turn)), options_.waiting);
         std::vector<Seat> readers;
         for (std::size_t i = 0; i < count; ++i) readers.push_back(fresh(Purpose::read));
         readers_ = std::make_unique<Pool>("sql reads", std::move(readers), options_.waiting);

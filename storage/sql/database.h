@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The door to the database for the interfaces of storage.h: `read`, `set` and `transact` take a piece of SQL to a thread
-// that may block and come back with its result; `log` is the writer of the accounts' logs.
+// The door to the database for the interfaces of storage.h: `read`, `set` and `transact` take a piece of SQL
+// to a thread that may block and come back with its result; `log` is the writer of the accounts' logs.
 #pragma once
 
 #include "storage/sql/group_commit.h"
@@ -19,12 +19,16 @@ public:
     // Whether what was given to the log before must be in the database first.
     enum class After : std::uint8_t { nothing, log };
 
-    // Work is called with a Connection& and returns Result<T>; a failure takes everything back. It may run several
-    // times, so it must not give its captures away.
+    // Work is called with a Connection& and returns Result<T>; a failure takes everything back. It may run
+    // several times, so it must not give its captures away.
     template <class T, class F>
-    Task<Result<T>> read(F work, After after = After::nothing) { return ask<T>(Access::read, after, std::move(work)); }
+    Task<Result<T>> read(F work, After after = After::nothing) {
+        return ask<T>(Access::read, after, std::move(work));
+    }
     template <class T, class F>
-    Task<Result<T>> set(F work) { return ask<T>(Access::set, After::nothing, std::move(work)); }
+    Task<Result<T>> set(F work) {
+        return ask<T>(Access::set, After::nothing, std::move(work));
+    }
     template <class T, class F>
     Task<Result<T>> transact(F work, After after = After::nothing) {
         return ask<T>(Access::transact, after, std::move(work));

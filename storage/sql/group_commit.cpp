@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The log's writer thread. It sleeps until something is appended, and takes all that came while it was committing as the
-// next group: the busier, the larger the groups.
+// The log's writer thread. It sleeps until something is appended, and takes all that came while it was
+// committing as the next group: the busier, the larger the groups.
 #include "storage/sql/group_commit.h"
 
 namespace storage::sql {
@@ -10,11 +10,13 @@ namespace {
 constexpr std::size_t most_entries_at_once = 2000;
 constexpr std::size_t most_bytes_at_once = 8U << 20U;
 constexpr int most_tries_when_busy = 10;
-constexpr std::chrono::milliseconds first_pause{20}, longest_pause{1000};
+constexpr std::chrono::milliseconds first_pause{20}, longest_pause{1000}, pause_when_full{200};
 // Cursors and marks alone are not urgent: nobody waits for them, and the next append takes them along.
 constexpr std::chrono::milliseconds longest_idle{50};
 
-StorageError too_long() { return {StorageError::Kind::unavailable, "the database did not answer for too long"}; }
+StorageError too_long() {
+    return {StorageError::Kind::unavailable, "the database did not answer for too long"};
+}
 
 // One job for each executor, in the order of the entries.
 void tell(std::vector<Append> ended) {
@@ -31,7 +33,8 @@ void tell(std::vector<Append> ended) {
         auto job = [appends = std::move(group)] {
             for (const Append& append : appends) {
                 if (!append.committed) continue;
-                append.committed(append.error ? Result<void>{Failure<StorageError>{*append.error}} : Result<void>{});
+                append.committed(append.error ? Result<void>{Failure<StorageError>{*append.error}}
+                                              : Result<void>{});
             }
         };
         if (executor) {
@@ -67,7 +70,7 @@ void GroupCommit::finish() {
     if (thread_.joinable()) thread_.join();
 }
 
-// ---- what other threads ask ------------------------------------------------------------------------------------------
+// ---- what other threads ask ---------------------------------------------------------------------
 
 void GroupCommit::append(LogEntry entry, std::function<void(const Result<void>&)> committed) {
     Append append;
@@ -82,7 +85,8 @@ void GroupCommit::append(LogEntry entry, std::function<void(const Result<void>&)
     }
     const std::size_t size = append.size();
     Lock lock{mutex_};
-    if (stopping_ || queue_.size() + in_flight_ >= options_.log_entries || queue_bytes_ + size > options_.log_bytes) {
+    if (stopping_ || queue_.size() + in_flight_ >= options_.log_entries ||
+        queue_bytes_ + size > options_.log_bytes) {
         lock.unlock();
         append.error.emplace(StorageError::Kind::unavailable, "too much waits for the database already");
         return tell(std::move(append));
@@ -164,7 +168,7 @@ QueueDepth GroupCommit::depth() const {
     return depth;
 }
 
-// ---- the writer ------------------------------------------------------------------------------------------------------
+// ---- the writer ---------------------------------------------------------------------------------
 
 void GroupCommit::run() {
     seat_.connector().thread_begins();
@@ -189,7 +193,8 @@ void GroupCommit::wait_for_work(Lock& lock) {
     asleep_ = true;
     wake_.wait(lock, [this] { return stopping_ || has_work(); });
     if (queue_.empty() && delay_.count() == 0) {
-        wake_.wait_for(lock, longest_idle, [this] { return stopping_ || !queue_.empty() || !waiters_.empty(); });
+        wake_.wait_for(lock, longest_idle,
+                       [this] { return stopping_ || !queue_.empty() || !waiters_.empty(); });
     }
     asleep_ = false;
     // One entry alone goes at once; where there was company, company is waited for.
@@ -228,6 +233,7 @@ GroupCommit::Next GroupCommit::conclude(LogSlice& slice, const Seat::Outcome& ou
         settle(slice.last_number);
     } else {
         const Error& error = *outcome.error;
+        const bool has_appends = !slice.appends.empty();
         if (error.kind == Error::Kind::full || error.is_of_the_row()) {
             for (Append& append : slice.appends) {
                 append.error = to_storage_error(error);
@@ -236,14 +242,19 @@ GroupCommit::Next GroupCommit::conclude(LogSlice& slice, const Seat::Outcome& ou
             slice.appends.clear();
         }
         put_back(slice, outcome.is_unknown);
-        next = after_failure(error);
+        next = after_failure(error, has_appends);
         expire();
     }
     if (!has_work()) settle(asked_);
     return next;
 }
 
-GroupCommit::Next GroupCommit::after_failure(const Error& error) {
+GroupCommit::Next GroupCommit::after_failure(const Error& error, bool has_appends) {
+    if (error.kind == Error::Kind::full) {
+        delay_ = pause_when_full;
+        return has_appends ? Next::at_once
+                           : Next::after_a_pause;  // appends have failed, cursors wait for better times
+    }
     if (error.kind == Error::Kind::busy && ++busy_tries_ < most_tries_when_busy) return Next::at_once;
     // A lost connection is made again at once, the first time.
     const bool first_time = delay_.count() == 0;
@@ -270,9 +281,10 @@ void GroupCommit::put_back(LogSlice& slice, bool may_be_there) {
 
 void GroupCommit::settle(std::uint64_t number) {
     settled_ = std::max(settled_, number);
-    const auto first_to_stay = std::find_if(waiters_.begin(), waiters_.end(),
-                                            [this](const Waiter& waiter) { return waiter.number > settled_; });
-    for (auto waiter = waiters_.begin(); waiter != first_to_stay; ++waiter) resumed_.push_back(waiter->request);
+    const auto first_to_stay = std::find_if(
+        waiters_.begin(), waiters_.end(), [this](const Waiter& waiter) { return waiter.number > settled_; });
+    for (auto waiter = waiters_.begin(); waiter != first_to_stay; ++waiter)
+        resumed_.push_back(waiter->request);
     waiters_.erase(waiters_.begin(), first_to_stay);
 }
 
@@ -325,7 +337,7 @@ void GroupCommit::write_inline(LogSlice slice) {
     }
 }
 
-// ---- marks that a cursor has passed ----------------------------------------------------------------------------------
+// ---- marks that a cursor has passed -------------------------------------------------------------
 
 void GroupCommit::find_passed_marks(LogSlice& slice) const {
     if (highest_mark_.empty()) return;

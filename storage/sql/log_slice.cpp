@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t bytes_per_insert = 1U << 20U;  // well below every server's packet limit
 
 constexpr std::string_view insert_entry =
-    "INSERT INTO message_log (account_id, id, direction, peer_bare, peer_resource, stanza_type, origin_id, xml) VALUES ";
+    "INSERT INTO message_log (account_id, id, direction, peer_bare, peer_resource, stanza_type, origin_id, "
+    "xml) VALUES ";
 constexpr std::size_t entry_columns = 8;
 
 void add_values(std::vector<Value>& values, const LogEntry& entry) {
@@ -28,8 +29,8 @@ void add_values(std::vector<Value>& values, const LogEntry& entry) {
     values.emplace_back(entry.xml.bytes());
 }
 
-// An entry of which we may have written the row already is left as it is. Not INSERT IGNORE: that would also hide
-// values that were cut short.
+// An entry of which we may have written the row already is left as it is. Not INSERT IGNORE: that would also
+// hide values that were cut short.
 std::string_view unless_there(Dialect dialect) {
     return dialect == Dialect::sqlite ? " ON CONFLICT (account_id, id) DO NOTHING"
                                       : " ON DUPLICATE KEY UPDATE message_log.id = message_log.id";
@@ -64,7 +65,8 @@ void LogSlice::insert_entries(Connection& connection) {
     for (std::size_t first = 0; first < appends.size() && !connection.failed();) {
         // A row that could not be sent at all would cost the connection again and again.
         if (appends[first].size() > connection.largest_value()) {
-            appends[first].error.emplace(StorageError::Kind::broken, "a log entry larger than the database takes");
+            appends[first].error.emplace(StorageError::Kind::broken,
+                                         "a log entry larger than the database takes");
             ++first;
             continue;
         }
@@ -77,7 +79,8 @@ void LogSlice::insert_entries(Connection& connection) {
         const std::size_t count = rows_at_once(fitting);
         values.clear();
         for (std::size_t i = first; i < first + count; ++i) add_values(values, appends[i].entry);
-        const auto end = appends[first].may_be_there ? unless_there(connection.dialect()) : std::string_view{};
+        const auto end =
+            appends[first].may_be_there ? unless_there(connection.dialect()) : std::string_view{};
         connection.change(with_rows(insert_entry, entry_columns, count, end), values);
         if (auto error = error_of_the_row(connection)) {
             if (count == 1) {
@@ -102,7 +105,8 @@ void LogSlice::insert_one_by_one(Connection& connection, std::size_t first, std:
 }
 
 void LogSlice::move_cursors(Connection& connection) {
-    static constexpr std::string_view begin = "INSERT INTO device_cursors (account_id, device, position) VALUES ";
+    static constexpr std::string_view begin =
+        "INSERT INTO device_cursors (account_id, device, position) VALUES ";
     const std::string_view forward_only =
         connection.dialect() == Dialect::sqlite
             ? " ON CONFLICT (account_id, device) DO UPDATE SET position = max(position, excluded.position)"
@@ -115,7 +119,8 @@ void LogSlice::move_cursors(Connection& connection) {
 }
 
 void LogSlice::insert_marks(Connection& connection) {
-    static constexpr std::string_view begin = "REPLACE INTO delivered_out_of_turn (account_id, device, log_id) VALUES ";
+    static constexpr std::string_view begin =
+        "REPLACE INTO delivered_out_of_turn (account_id, device, log_id) VALUES ";
     std::vector<std::array<Value, 3>> rows;
     rows.reserve(marks.size());
     for (const Mark& mark : marks) {
@@ -126,8 +131,9 @@ void LogSlice::insert_marks(Connection& connection) {
 
 void LogSlice::remove_passed_marks(Connection& connection) {
     for (const Mark& mark : passed) {
-        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND device = ? AND log_id <= ?",
-                          {mark.device.account, mark.device.device, mark.id});
+        connection.change(
+            "DELETE FROM delivered_out_of_turn WHERE account_id = ? AND device = ? AND log_id <= ?",
+            {mark.device.account, mark.device.device, mark.id});
     }
 }
 

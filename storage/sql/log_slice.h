@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What goes into one transaction of the accounts' logs, and its SQL: multi-row inserts that fall back to single rows, so
-// that a row which the database refuses fails alone.
+// What goes into one transaction of the accounts' logs, and its SQL: multi-row inserts that fall back to
+// single rows, so that a row which the database refuses fails alone.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ struct Append {
     std::function<void(const Result<void>&)> committed;
     Executor* executor = nullptr;
     std::chrono::steady_clock::time_point asked{};
-    std::uint64_t number = 0;           // in the order of asking
-    bool may_be_there = false;          // the connection was lost while it was being committed
+    std::uint64_t number = 0;   // in the order of asking
+    bool may_be_there = false;  // the connection was lost while it was being committed
     std::optional<StorageError> error;
 
     std::size_t size() const;
@@ -40,8 +40,8 @@ public:
     std::vector<Append> appends;
     std::map<DeviceKey, LogId> cursors;  // sorted: transactions that lock in one order do not deadlock
     std::vector<Mark> marks;
-    std::vector<Mark> passed;            // marks up to here say nothing any more: the device's cursor went beyond
-    std::uint64_t last_number = 0;       // everything asked up to here is in the database once this slice is
+    std::vector<Mark> passed;       // marks up to here say nothing any more: the device's cursor went beyond
+    std::uint64_t last_number = 0;  // everything asked up to here is in the database once this slice is
 
     bool run(Connection& connection) override;
 

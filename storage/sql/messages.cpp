@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading and thinning out the accounts' logs. They are written by group_commit.h, which every reader here waits for.
+// Reading and thinning out the accounts' logs. They are written by group_commit.h, which every reader here
+// waits for.
 #include "storage/sql/statements.h"
 #include "storage/sql/tables.h"
 
@@ -13,7 +14,8 @@ constexpr std::string_view entry_columns =
     "SELECT id, direction, peer_bare, peer_resource, stanza_type, origin_id, xml FROM message_log ";
 // Of `m`, for a device of its account.
 constexpr std::string_view was_not_delivered_out_of_turn =
-    "NOT EXISTS (SELECT 1 FROM delivered_out_of_turn o WHERE o.account_id = m.account_id AND o.device = ? AND o.log_id = m.id)";
+    "NOT EXISTS (SELECT 1 FROM delivered_out_of_turn o WHERE o.account_id = m.account_id AND o.device = ? "
+    "AND o.log_id = m.id)";
 
 Entries read_entries(AccountId account, Rows rows) {
     Entries entries;
@@ -41,16 +43,19 @@ struct Position {
 // Where the first `limit` entries older than `before` end, in the order of their ids.
 std::optional<Position> end_of_oldest(Connection& connection, std::int64_t before, std::size_t limit) {
     Rows rows = connection.query(
-        "SELECT account_id, id FROM message_log WHERE id < ? ORDER BY id, account_id LIMIT 1 OFFSET ?", {before, limit});
+        "SELECT account_id, id FROM message_log WHERE id < ? ORDER BY id, account_id LIMIT 1 OFFSET ?",
+        {before, limit});
     if (!rows.next()) return std::nullopt;
     return Position{rows.natural(0), rows.natural(1)};
 }
 
-// Up to which entry an account's log is at all of its devices. A device that was not seen since `unseen` does not hold
-// entries back, unless none was: the last device to come back shall find them.
+// Up to which entry an account's log is at all of its devices. A device that was not seen since `unseen` does
+// not hold entries back, unless none was: the last device to come back shall find them.
 constexpr std::string_view select_delivered =
-    "SELECT m.account_id, m.id FROM (SELECT d.account_id, COALESCE(MIN(CASE WHEN d.last_seen >= ? THEN c.position END), "
-    "MIN(c.position)) AS low FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND c.device = d.id "
+    "SELECT m.account_id, m.id FROM (SELECT d.account_id, COALESCE(MIN(CASE WHEN d.last_seen >= ? THEN "
+    "c.position END), "
+    "MIN(c.position)) AS low FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
+    "c.device = d.id "
     "GROUP BY d.account_id) l JOIN message_log m ON m.account_id = l.account_id AND m.id <= l.low "
     "ORDER BY m.account_id, m.id LIMIT ?";
 
@@ -58,9 +63,11 @@ constexpr std::string_view select_delivered =
 constexpr std::string_view select_delivered_out_of_turn =
     "SELECT DISTINCT m.account_id, m.id FROM delivered_out_of_turn o "
     "JOIN message_log m ON m.account_id = o.account_id AND m.id = o.log_id "
-    "WHERE NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND c.device = d.id "
+    "WHERE NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
+    "c.device = d.id "
     "WHERE d.account_id = m.account_id AND d.last_seen >= ? AND c.position < m.id AND NOT EXISTS (SELECT 1 "
-    "FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND x.device = d.id AND x.log_id = m.id)) "
+    "FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND x.device = d.id AND x.log_id = "
+    "m.id)) "
     "AND EXISTS (SELECT 1 FROM devices d WHERE d.account_id = m.account_id AND d.last_seen >= ?) LIMIT ?";
 
 std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limit) {
@@ -75,8 +82,10 @@ std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limi
     }
     std::size_t removed = 0;
     for (const Position& end : ends) {
-        removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id <= ?", {end.account, end.id});
-        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND log_id <= ?", {end.account, end.id});
+        removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id <= ?",
+                                     {end.account, end.id});
+        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND log_id <= ?",
+                          {end.account, end.id});
     }
     return removed;
 }
@@ -89,8 +98,10 @@ std::size_t remove_out_of_turn(Connection& connection, Time unseen, std::size_t 
     }
     std::size_t removed = 0;
     for (const Position& entry : entries) {
-        removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id = ?", {entry.account, entry.id});
-        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND log_id = ?", {entry.account, entry.id});
+        removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id = ?",
+                                     {entry.account, entry.id});
+        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND log_id = ?",
+                          {entry.account, entry.id});
     }
     return removed;
 }
@@ -110,36 +121,49 @@ public:
     }
 
     Task<Result<Entries>> read(AccountId account, LogId after, std::size_t limit) override {
-        return database_.read<Entries>([=](Connection& connection) -> Result<Entries> {
-            static const std::string text = concat({entry_columns, "WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?"});
-            return read_entries(account, connection.query(text, {account, after, limit}));
-        }, Database::After::log);
+        return database_.read<Entries>(
+            [=](Connection& connection) -> Result<Entries> {
+                static const std::string text =
+                    concat({entry_columns, "WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?"});
+                return read_entries(account, connection.query(text, {account, after, limit}));
+            },
+            Database::After::log);
     }
 
-    Task<Result<Entries>> read_undelivered(AccountId account, std::string device, LogId after, std::size_t limit) override {
-        return database_.read<Entries>([=](Connection& connection) -> Result<Entries> {
-            static const std::string text = concat({entry_columns, "m WHERE account_id = ? AND id > ? AND direction = 0 AND ",
-                                                    was_not_delivered_out_of_turn, " ORDER BY id LIMIT ?"});
-            return read_entries(account, connection.query(text, {account, after, device, limit}));
-        }, Database::After::log);
+    Task<Result<Entries>> read_undelivered(AccountId account, std::string device, LogId after,
+                                           std::size_t limit) override {
+        return database_.read<Entries>(
+            [=](Connection& connection) -> Result<Entries> {
+                static const std::string text =
+                    concat({entry_columns, "m WHERE account_id = ? AND id > ? AND direction = 0 AND ",
+                            was_not_delivered_out_of_turn, " ORDER BY id LIMIT ?"});
+                return read_entries(account, connection.query(text, {account, after, device, limit}));
+            },
+            Database::After::log);
     }
 
     Task<Result<LogId>> last_id(AccountId account) override {
-        return database_.read<LogId>([account](Connection& connection) -> Result<LogId> {
-            Rows rows = connection.query("SELECT COALESCE(MAX(id), 0) FROM message_log WHERE account_id = ?", {account});
-            return rows.next() ? rows.natural(0) : 0;
-        }, Database::After::log);
+        return database_.read<LogId>(
+            [account](Connection& connection) -> Result<LogId> {
+                Rows rows = connection.query(
+                    "SELECT COALESCE(MAX(id), 0) FROM message_log WHERE account_id = ?", {account});
+                return rows.next() ? rows.natural(0) : 0;
+            },
+            Database::After::log);
     }
 
     Task<Result<std::uint64_t>> count_undelivered(AccountId account, std::string device) override {
-        return database_.read<std::uint64_t>([=](Connection& connection) -> Result<std::uint64_t> {
-            static const std::string text =
-                concat({"SELECT COUNT(*) FROM message_log m WHERE account_id = ? AND direction = 0 AND id > (SELECT position "
-                        "FROM device_cursors WHERE account_id = ? AND device = ?) AND ",
-                        was_not_delivered_out_of_turn});
-            Rows rows = connection.query(text, {account, account, device, device});
-            return rows.next() ? rows.natural(0) : 0;
-        }, Database::After::log);
+        return database_.read<std::uint64_t>(
+            [=](Connection& connection) -> Result<std::uint64_t> {
+                static const std::string text =
+                    concat({"SELECT COUNT(*) FROM message_log m WHERE account_id = ? AND direction = 0 AND "
+                            "id > (SELECT position "
+                            "FROM device_cursors WHERE account_id = ? AND device = ?) AND ",
+                            was_not_delivered_out_of_turn});
+                Rows rows = connection.query(text, {account, account, device, device});
+                return rows.next() ? rows.natural(0) : 0;
+            },
+            Database::After::log);
     }
 
     Task<Result<std::size_t>> remove_before(Time before, std::size_t limit) override {
@@ -157,11 +181,13 @@ public:
     }
 
     Task<Result<std::size_t>> remove_delivered(Time unseen, std::size_t limit) override {
-        return database_.transact<std::size_t>([=](Connection& connection) -> Result<std::size_t> {
-            std::size_t removed = remove_in_turn(connection, unseen, limit);
-            if (removed < limit) removed += remove_out_of_turn(connection, unseen, limit - removed);
-            return removed;
-        }, Database::After::log);
+        return database_.transact<std::size_t>(
+            [=](Connection& connection) -> Result<std::size_t> {
+                std::size_t removed = remove_in_turn(connection, unseen, limit);
+                if (removed < limit) removed += remove_out_of_turn(connection, unseen, limit - removed);
+                return removed;
+            },
+            Database::After::log);
     }
 
 private:
@@ -170,11 +196,14 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Messages> make_messages(Database& database) { return std::make_unique<SqlMessages>(database); }
+std::unique_ptr<Messages> make_messages(Database& database) {
+    return std::make_unique<SqlMessages>(database);
+}
 
 std::map<DeviceKey, LogId> highest_marks(Connection& connection) {
     std::map<DeviceKey, LogId> marks;
-    Rows rows = connection.query("SELECT account_id, device, MAX(log_id) FROM delivered_out_of_turn GROUP BY account_id, device");
+    Rows rows = connection.query(
+        "SELECT account_id, device, MAX(log_id) FROM delivered_out_of_turn GROUP BY account_id, device");
     while (rows.next()) marks.emplace(DeviceKey{rows.natural(0), rows.text(1)}, rows.natural(2));
     return marks;
 }

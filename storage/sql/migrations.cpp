@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The tables, written once; $words stand for what the two databases spell differently. Addresses are binary in MySQL:
-// its text collations ignore blanks at the end. Times are microseconds since 1970.
+// The tables, written once; $words stand for what the two databases spell differently. Addresses are binary
+// in MySQL: its text collations ignore blanks at the end. Times are microseconds since 1970.
 #include "storage/sql/migrations.h"
 
 #include <array>
@@ -15,9 +15,10 @@ struct Migration {
     std::vector<std::string_view> statements;
 };
 
-// An InnoDB index holds 3072 bytes, one address may have 3071. So where an address is unique in an account, MySQL's
-// index is over its SHA-256, in a generated column that only the database sees; the primary key is a mere number then,
-// since MariaDB allows none on generated columns and clusters of MySQL allow no table without.
+// An InnoDB index holds 3072 bytes, one address may have 3071. So where an address is unique in an account,
+// MySQL's index is over its SHA-256, in a generated column that only the database sees; the primary key is a
+// mere number then, since MariaDB allows none on generated columns and clusters of MySQL allow no table
+// without.
 const std::vector<Migration>& migrations() {
     static const std::vector<Migration> all{
         {1,
@@ -33,7 +34,7 @@ const std::vector<Migration>& migrations() {
                 last_logout $INT NOT NULL,
                 last_status $TEXT NOT NULL,
                 UNIQUE (domain, jid)
-            ) $SERIAL_TABLE)",
+            ) $PLAIN_TABLE)",
           R"(CREATE TABLE IF NOT EXISTS devices (
                 account_id $INT NOT NULL,
                 id $KEY(128) NOT NULL,
@@ -66,6 +67,7 @@ const std::vector<Migration>& migrations() {
                 FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
             ) $TABLE)",
           "CREATE INDEX delivered_out_of_turn_by_id ON delivered_out_of_turn (log_id)",
+          // Not kept by its key on SQLite: appending to the end is three times as fast there.
           R"(CREATE TABLE IF NOT EXISTS message_log (
                 account_id $INT NOT NULL,
                 id $INT NOT NULL,
@@ -77,7 +79,7 @@ const std::vector<Migration>& migrations() {
                 xml $XML NOT NULL,
                 PRIMARY KEY (account_id, id),
                 FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
-            ) $TABLE)",
+            ) $PLAIN_TABLE)",
           "CREATE INDEX message_log_by_peer ON message_log (account_id, peer_bare, id)",
           "CREATE INDEX message_log_by_id ON message_log (id)",
           R"(CREATE TABLE IF NOT EXISTS roster_items (
@@ -140,7 +142,8 @@ std::string spelled(std::string_view text, Dialect dialect) {
         std::string_view word, sqlite, mysql;
     };
     static constexpr std::array<Word, 9> words{{
-        {"$SERIAL_TABLE", "STRICT", "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
+        {"$PLAIN_TABLE", "STRICT",
+         "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
         {"$SERIAL", "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT"},
         {"$TABLE", "STRICT, WITHOUT ROWID",
          "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
@@ -150,7 +153,8 @@ std::string spelled(std::string_view text, Dialect dialect) {
         {"$TEXT", "TEXT", "MEDIUMTEXT"},
         {"$XML", "TEXT", "MEDIUMBLOB"},
         {"$UNIQUE_IN_ACCOUNT", "PRIMARY KEY (account_id, $1)",
-         "number BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT, $1_sha256 BINARY(32) AS (UNHEX(SHA2($1, 256))) STORED, "
+         "number BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT, $1_sha256 BINARY(32) AS (UNHEX(SHA2($1, 256))) "
+         "STORED, "
          "UNIQUE KEY (account_id, $1_sha256)"},
     }};
     std::string result;
@@ -159,7 +163,8 @@ std::string spelled(std::string_view text, Dialect dialect) {
         result += text.substr(0, dollar);
         if (dollar == std::string_view::npos) break;
         text.remove_prefix(dollar);
-        const auto word = std::find_if(words.begin(), words.end(), [&](const Word& w) { return text.starts_with(w.word); });
+        const auto word =
+            std::find_if(words.begin(), words.end(), [&](const Word& w) { return text.starts_with(w.word); });
         assert(word != words.end());
         text.remove_prefix(word->word.size());
         std::string_view argument;
@@ -189,7 +194,8 @@ void apply(Connection& connection, const Migration& migration) {
         connection.execute(spelled(statement, connection.dialect()));
         auto error = connection.take_error();
         if (!error) continue;
-        const bool index_exists = error->kind == Error::Kind::duplicate && statement.starts_with("CREATE INDEX");
+        const bool index_exists =
+            error->kind == Error::Kind::duplicate && statement.starts_with("CREATE INDEX");
         if (!index_exists) return connection.fail(std::move(*error));
     }
     connection.change("INSERT INTO schema_version (version) VALUES (?)", {migration.version});
@@ -205,7 +211,8 @@ void lock_schema(Connection& connection) {
 }
 
 void unlock_schema(Connection& connection) {
-    if (connection.dialect() == Dialect::sqlite) return connection.failed() ? connection.rollback() : connection.commit();
+    if (connection.dialect() == Dialect::sqlite)
+        return connection.failed() ? connection.rollback() : connection.commit();
     auto before = connection.take_error();
     { Rows rows = connection.query("SELECT RELEASE_LOCK('tern-schema')"); }
     auto after = connection.take_error();
@@ -218,13 +225,15 @@ std::optional<StorageError> migrate(Connection& connection) {
     std::optional<StorageError> refused;
     lock_schema(connection);
     if (!connection.failed()) {
-        connection.execute(spelled("CREATE TABLE IF NOT EXISTS schema_version (version $INT NOT NULL PRIMARY KEY) $TABLE",
-                                   connection.dialect()));
+        connection.execute(
+            spelled("CREATE TABLE IF NOT EXISTS schema_version (version $INT NOT NULL PRIMARY KEY) $TABLE",
+                    connection.dialect()));
         const int version = version_of(connection);
         if (version > schema_version) {
-            refused.emplace(StorageError::Kind::broken,
-                            "the database has schema " + std::to_string(version) + ", but this program knows only up to " +
-                                std::to_string(schema_version) + ": it was used by a newer one");
+            refused.emplace(StorageError::Kind::broken, "the database has schema " + std::to_string(version) +
+                                                            ", but this program knows only up to " +
+                                                            std::to_string(schema_version) +
+                                                            ": it was used by a newer one");
         }
         for (const Migration& migration : migrations()) {
             if (migration.version > version && !connection.failed()) apply(connection, migration);

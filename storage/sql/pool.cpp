@@ -20,7 +20,9 @@ void perform(Request& request, Seat& seat, const std::function<bool(std::chrono:
         const auto kind = outcome.error->kind;
         if (kind == Error::Kind::busy && ++busy < most_tries_when_busy) continue;
         // A transaction that may have been committed is not done again: the caller must look.
-        if (kind == Error::Kind::lost && !(outcome.is_unknown && request.access == Access::transact) && ++lost < 3) continue;
+        if (kind == Error::Kind::lost && !(outcome.is_unknown && request.access == Access::transact) &&
+            ++lost < 3)
+            continue;
         if (kind == Error::Kind::unreachable && Clock::now() + delay < request.deadline && pause(delay)) {
             delay = std::min(delay * 2, longest_pause);
             continue;
@@ -65,14 +67,17 @@ QueueDepth Pool::depth() const {
     depth.depth = waiting_.size();
     depth.high_water = high_water_;
     if (!waiting_.empty()) {
-        depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - waiting_.front()->asked);
+        depth.oldest =
+            std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - waiting_.front()->asked);
     }
     return depth;
 }
 
 void Pool::work(Seat& seat) {
     seat.connector().thread_begins();
-    const std::function<bool(std::chrono::milliseconds)> pause = [this](std::chrono::milliseconds d) { return this->pause(d); };
+    const std::function<bool(std::chrono::milliseconds)> pause = [this](std::chrono::milliseconds d) {
+        return this->pause(d);
+    };
     std::unique_lock lock{mutex_};
     for (;;) {
         wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -81,7 +86,8 @@ void Pool::work(Seat& seat) {
         waiting_.pop_front();
         lock.unlock();
         if (Clock::now() > request.deadline) {
-            request.fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
+            request.fail(
+                {StorageError::Kind::unavailable, "waited too long for a connection to the database"});
         } else {
             perform(request, seat, pause);
         }

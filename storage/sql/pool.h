@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Threads at the database and the bounded queue in front of them. A request waits in its coroutine's frame, is worked on
-// by one thread with its own connection, and goes on at the executor that it came from.
+// Threads at the database and the bounded queue in front of them. A request waits in its coroutine's frame,
+// is worked on by one thread with its own connection, and goes on at the executor that it came from.
 #pragma once
 
 #include <condition_variable>
@@ -36,8 +36,8 @@ public:
     Clock::time_point asked{}, deadline{};
 };
 
-// Keeps trying until it is done, has failed, or may not wait any longer. `pause` waits for so long, or says that it
-// cannot. The request has its result afterwards.
+// Keeps trying until it is done, has failed, or may not wait any longer. `pause` waits for so long, or says
+// that it cannot. The request has its result afterwards.
 void perform(Request& request, Seat& seat, const std::function<bool(std::chrono::milliseconds)>& pause);
 
 class Pool {
@@ -58,8 +58,8 @@ private:
     const std::size_t bound_;
     std::vector<Seat> seats_;
     mutable std::mutex mutex_;
-    std::condition_variable wake_;      // something waits, or it is over
-    std::condition_variable stopped_;   // ends pauses
+    std::condition_variable wake_;     // something waits, or it is over
+    std::condition_variable stopped_;  // ends pauses
     std::deque<Request*> waiting_;
     std::uint64_t high_water_ = 0;
     bool stopping_ = false;

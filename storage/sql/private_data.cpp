@@ -14,19 +14,24 @@ public:
     explicit SqlPrivateXml(Database& database) : database_{database} {}
 
     Task<Result<std::string>> load(AccountId account, std::string key) override {
-        return database_.read<std::string>([account, key = std::move(key)](Connection& connection) -> Result<std::string> {
-            return only_text(connection.query("SELECT xml FROM private_xml WHERE account_id = ? AND element = ?", {account, key}));
-        });
+        return database_.read<std::string>(
+            [account, key = std::move(key)](Connection& connection) -> Result<std::string> {
+                return only_text(connection.query(
+                    "SELECT xml FROM private_xml WHERE account_id = ? AND element = ?", {account, key}));
+            });
     }
     Task<Result<void>> store(AccountId account, std::string key, std::string xml) override {
-        return database_.set<void>([account, key = std::move(key), xml = std::move(xml)](Connection& connection) -> Result<void> {
-            if (xml.empty()) {
-                connection.change("DELETE FROM private_xml WHERE account_id = ? AND element = ?", {account, key});
-            } else {
-                connection.change("REPLACE INTO private_xml (account_id, element, xml) VALUES (?,?,?)", {account, key, xml});
-            }
-            return {};
-        });
+        return database_.set<void>(
+            [account, key = std::move(key), xml = std::move(xml)](Connection& connection) -> Result<void> {
+                if (xml.empty()) {
+                    connection.change("DELETE FROM private_xml WHERE account_id = ? AND element = ?",
+                                      {account, key});
+                } else {
+                    connection.change("REPLACE INTO private_xml (account_id, element, xml) VALUES (?,?,?)",
+                                      {account, key, xml});
+                }
+                return {};
+            });
     }
 
 private:
@@ -65,16 +70,18 @@ public:
         using Jids = std::vector<Jid>;
         return database_.read<Jids>([account](Connection& connection) -> Result<Jids> {
             Jids jids;
-            Rows rows = connection.query("SELECT jid FROM block_list WHERE account_id = ? ORDER BY jid", {account});
+            Rows rows =
+                connection.query("SELECT jid FROM block_list WHERE account_id = ? ORDER BY jid", {account});
             while (rows.next()) jids.push_back(stored_jid(rows.text(0)));
             return jids;
         });
     }
     Task<Result<void>> change(AccountId account, std::vector<Jid> block, std::vector<Jid> unblock) override {
-        return database_.transact<void>([account, block = std::move(block), unblock = std::move(unblock)](Connection& connection)
-                                            -> Result<void> {
+        return database_.transact<void>([account, block = std::move(block), unblock = std::move(unblock)](
+                                            Connection& connection) -> Result<void> {
             for (const Jid& jid : unblock) {
-                connection.change("DELETE FROM block_list WHERE account_id = ? AND jid = ?", {account, jid.text()});
+                connection.change("DELETE FROM block_list WHERE account_id = ? AND jid = ?",
+                                  {account, jid.text()});
             }
             std::optional<StorageError> refused;
             std::vector<std::array<Value, 2>> rows;
@@ -98,8 +105,12 @@ private:
 
 }  // namespace
 
-std::unique_ptr<PrivateXml> make_private_xml(Database& database) { return std::make_unique<SqlPrivateXml>(database); }
+std::unique_ptr<PrivateXml> make_private_xml(Database& database) {
+    return std::make_unique<SqlPrivateXml>(database);
+}
 std::unique_ptr<Vcards> make_vcards(Database& database) { return std::make_unique<SqlVcards>(database); }
-std::unique_ptr<BlockLists> make_block_lists(Database& database) { return std::make_unique<SqlBlockLists>(database); }
+std::unique_ptr<BlockLists> make_block_lists(Database& database) {
+    return std::make_unique<SqlBlockLists>(database);
+}
 
 }  // namespace storage::sql

@@ -41,7 +41,8 @@ public:
         return database_.read<Items>([account](Connection& connection) -> Result<Items> {
             Items items;
             Rows rows = connection.query(
-                "SELECT jid, name, subscription, ask, approved, pending_in, request, in_roster, removed, group_names, version "
+                "SELECT jid, name, subscription, ask, approved, pending_in, request, in_roster, removed, "
+                "group_names, version "
                 "FROM roster_items WHERE account_id = ? ORDER BY jid",
                 {account});
             while (rows.next()) {
@@ -65,17 +66,20 @@ public:
     Task<Result<void>> put(AccountId account, RosterItem item) override {
         return database_.set<void>([account, item = std::move(item)](Connection& connection) -> Result<void> {
             connection.change(
-                "REPLACE INTO roster_items (account_id, jid, name, subscription, ask, approved, pending_in, request, "
+                "REPLACE INTO roster_items (account_id, jid, name, subscription, ask, approved, pending_in, "
+                "request, "
                 "in_roster, removed, group_names, version) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                {account, item.jid.text(), item.name, static_cast<int>(item.subscription), item.ask, item.approved,
-                 item.pending_in, item.request, item.in_roster, item.removed, join_groups(item.groups), item.version});
+                {account, item.jid.text(), item.name, static_cast<int>(item.subscription), item.ask,
+                 item.approved, item.pending_in, item.request, item.in_roster, item.removed,
+                 join_groups(item.groups), item.version});
             return {};
         });
     }
 
     Task<Result<void>> forget(AccountId account, Jid jid) override {
         return database_.set<void>([account, jid = std::move(jid)](Connection& connection) -> Result<void> {
-            connection.change("DELETE FROM roster_items WHERE account_id = ? AND jid = ?", {account, jid.text()});
+            connection.change("DELETE FROM roster_items WHERE account_id = ? AND jid = ?",
+                              {account, jid.text()});
             return {};
         });
     }

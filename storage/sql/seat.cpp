@@ -4,12 +4,26 @@
 
 namespace storage::sql {
 
-void Health::answered() {
-    if (!good_.load(std::memory_order_relaxed) && !good_.exchange(true)) log("info", "the database answers again");
+void Health::note(const std::optional<Error>& error) {
+    if (error && error->kind == Error::Kind::lost) {
+        // Servers close connections that were idle. Whether it is more than that, the next one shows.
+        log("warning", "a connection to the database was lost: " + error->text);
+    } else if (error && error->kind == Error::Kind::unreachable) {
+        if (good_.exchange(false)) log("error", "the database cannot be used: " + error->text);
+    } else {
+        if (!good_.load(std::memory_order_relaxed) && !good_.exchange(true))
+            log("info", "the database can be used again");
+        if (error && error->kind == Error::Kind::full) note_full(error->text);
+    }
 }
 
-void Health::unanswered(std::string_view why) {
-    if (good_.exchange(false)) log("error", "the database does not answer: " + std::string{why});
+void Health::note_full(const std::string& text) {
+    const auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+    const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(since_start).count();
+    std::int64_t last = full_said_.load();
+    if (last != 0 && now - last < 60) return;  // every write would say it
+    if (full_said_.compare_exchange_strong(last, now))
+        log("error", "the database has no space left: " + text);
 }
 
 std::optional<Error> Seat::connect() {
@@ -26,12 +40,8 @@ Seat::Outcome Seat::attempt(Access access, Work& work) {
     Outcome outcome;
     outcome.error = connect();
     if (!outcome.error) outcome = run(access, work);
-    if (!outcome.error || outcome.error->is_of_the_row() || outcome.error->kind == Error::Kind::busy) {
-        health_->answered();
-        return outcome;
-    }
-    health_->unanswered(outcome.error->text);
-    if (outcome.error->kind == Error::Kind::lost) place_->connection.reset();
+    health_->note(outcome.error);
+    if (outcome.error && outcome.error->kind == Error::Kind::lost) place_->connection.reset();
     return outcome;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A place at the database for one thread: makes its connection when needed, drops it when it is lost, and tries a piece
-// of work once, in a transaction. Retrying is the business of who sits there (pool.h, group_commit.h).
+// A place at the database for one thread: makes its connection when needed, drops it when it is lost, and
+// tries a piece of work once, in a transaction. Retrying is the business of who sits there (pool.h,
+// group_commit.h).
 #pragma once
 
 #include <atomic>
@@ -15,13 +16,16 @@ namespace storage::sql {
 class Health {
 public:
     explicit Health(std::function<void(std::string_view, std::string_view)> log) : log_{std::move(log)} {}
-    void answered();
-    void unanswered(std::string_view why);
+    void note(const std::optional<Error>& error);
     bool is_good() const { return good_.load(std::memory_order_relaxed); }
-    void log(std::string_view level, std::string_view text) const { if (log_) log_(level, text); }
 
 private:
+    void log(std::string_view level, std::string_view text) const {
+        if (log_) log_(level, text);
+    }
+    void note_full(const std::string& text);
     std::atomic<bool> good_{true};
+    std::atomic<std::int64_t> full_said_{0};  // when, in seconds
     std::function<void(std::string_view, std::string_view)> log_;
 };
 
@@ -40,13 +44,18 @@ public:
 
 class Seat {
 public:
-    // Seats may share a connection (SQLite in memory has only one) or just the right to write (SQLite has one writer).
+    // Seats may share a connection (SQLite in memory has only one) or just the right to write (SQLite has one
+    // writer).
     struct Place {
         std::unique_ptr<Connection> connection;
     };
-    Seat(Connector& connector, Connector::Purpose purpose, Health& health, std::shared_ptr<std::mutex> turn = {},
-         std::shared_ptr<Place> place = std::make_shared<Place>())
-        : connector_{&connector}, purpose_{purpose}, health_{&health}, turn_{std::move(turn)}, place_{std::move(place)} {}
+    Seat(Connector& connector, Connector::Purpose purpose, Health& health,
+         std::shared_ptr<std::mutex> turn = {}, std::shared_ptr<Place> place = std::make_shared<Place>())
+        : connector_{&connector},
+          purpose_{purpose},
+          health_{&health},
+          turn_{std::move(turn)},
+          place_{std::move(place)} {}
 
     struct Outcome {
         std::optional<Error> error;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The only file that knows sqlite3.h. WAL with synchronous=FULL: a commit that has returned survives a power cut.
+// The only file that knows sqlite3.h. WAL with synchronous=FULL: a commit that has returned survives a power
+// cut.
 #include "storage/sqlite/connection.h"
 
 #include <fcntl.h>
@@ -42,15 +43,16 @@ Error::Kind kind_of(int extended_code) {
 
 // SQLite's own texts name tables and columns, never values.
 Error error_of(sqlite3* database, std::string_view doing) {
-    return {kind_of(sqlite3_extended_errcode(database)),
-            "SQLite: " + std::string{sqlite3_errmsg(database)} + " (" + std::string{doing.substr(0, 60)} + ")"};
+    return {kind_of(sqlite3_extended_errcode(database)), "SQLite: " + std::string{sqlite3_errmsg(database)} +
+                                                             " (" + std::string{doing.substr(0, 60)} + ")"};
 }
 
 class SqliteConnection;
 
 class SqliteStatement final : public sql::Statement {
 public:
-    SqliteStatement(SqliteConnection& connection, sqlite3_stmt* statement) : connection_{connection}, statement_{statement} {}
+    SqliteStatement(SqliteConnection& connection, sqlite3_stmt* statement)
+        : connection_{connection}, statement_{statement} {}
     ~SqliteStatement() override { sqlite3_finalize(statement_); }
     SqliteStatement(const SqliteStatement&) = delete;
     SqliteStatement& operator=(const SqliteStatement&) = delete;
@@ -62,7 +64,8 @@ public:
     std::string text(int column) override {
         const void* const bytes = sqlite3_column_blob(statement_, column);  // first: it may convert
         const int size = sqlite3_column_bytes(statement_, column);
-        return bytes ? std::string(static_cast<const char*>(bytes), static_cast<std::size_t>(size)) : std::string{};
+        return bytes ? std::string(static_cast<const char*>(bytes), static_cast<std::size_t>(size))
+                     : std::string{};
     }
     std::uint64_t affected() override;
     void finish() override {
@@ -88,9 +91,12 @@ public:
     sql::Dialect dialect() const override { return sql::Dialect::sqlite; }
     void execute(std::string_view text) override {
         if (failed()) return;
-        if (sqlite3_exec(database_, std::string{text}.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail_with(text);
+        if (sqlite3_exec(database_, std::string{text}.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+            fail_with(text);
     }
-    std::uint64_t last_id() override { return static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_)); }
+    std::uint64_t last_id() override {
+        return static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_));
+    }
     std::string describe() override { return std::string{"SQLite "} + sqlite3_libversion(); }
     std::size_t largest_value() const override { return 256U << 20U; }
     bool in_transaction() const override { return sqlite3_get_autocommit(database_) == 0; }
@@ -101,8 +107,8 @@ public:
 protected:
     std::unique_ptr<sql::Statement> prepare(std::string_view text) override {
         sqlite3_stmt* statement = nullptr;
-        if (sqlite3_prepare_v3(database_, text.data(), static_cast<int>(text.size()), SQLITE_PREPARE_PERSISTENT, &statement,
-                               nullptr) != SQLITE_OK) {
+        if (sqlite3_prepare_v3(database_, text.data(), static_cast<int>(text.size()),
+                               SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
             fail_with(text);
             return nullptr;
         }
@@ -122,12 +128,15 @@ void SqliteStatement::start(std::span<const Value> values) {
     const sqlite3_destructor_type keep = is_query ? SQLITE_TRANSIENT : SQLITE_STATIC;
     for (const Value& value : values) {
         ++index;
-        const char* const data = value.view().data() ? value.view().data() : "";  // a null pointer would be NULL
+        const char* const data =
+            value.view().data() ? value.view().data() : "";  // a null pointer would be NULL
         const auto size = static_cast<sqlite3_uint64>(value.view().size());
         int code = SQLITE_OK;
         switch (value.type()) {
             case Value::Type::integer: code = sqlite3_bind_int64(statement_, index, value.number()); break;
-            case Value::Type::text: code = sqlite3_bind_text64(statement_, index, data, size, keep, SQLITE_UTF8); break;
+            case Value::Type::text:
+                code = sqlite3_bind_text64(statement_, index, data, size, keep, SQLITE_UTF8);
+                break;
             case Value::Type::bytes: code = sqlite3_bind_blob64(statement_, index, data, size, keep); break;
         }
         is_bound = is_bound && code == SQLITE_OK;
@@ -160,14 +169,17 @@ public:
 
     xmpp::Result<std::unique_ptr<sql::Connection>, Error> connect(Purpose purpose) override {
         if (!is_single()) {
-            // It holds what logs people in: for the server's user alone. SQLite gives its other files the same mode.
+            // It holds what logs people in: for the server's user alone. SQLite gives its other files the
+            // same mode.
             const int file = ::open(settings_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
             if (file >= 0) ::close(file);
         }
         sqlite3* database = nullptr;
-        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+        const int flags =
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
         if (sqlite3_open_v2(settings_.path.c_str(), &database, flags, nullptr) != SQLITE_OK) {
-            Error error = database ? error_of(database, settings_.path) : Error{Error::Kind::unreachable, "SQLite: no memory"};
+            Error error = database ? error_of(database, settings_.path)
+                                   : Error{Error::Kind::unreachable, "SQLite: no memory"};
             error.kind = Error::Kind::unreachable;
             sqlite3_close_v2(database);
             return Failure<Error>{std::move(error)};
@@ -178,12 +190,17 @@ public:
         connection->execute("PRAGMA synchronous = FULL");
         connection->execute("PRAGMA foreign_keys = ON");
         connection->execute("PRAGMA temp_store = MEMORY");
+        connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -32000"
+                                                      : "PRAGMA cache_size = -8000");
+        connection->execute(
+            "PRAGMA wal_autocheckpoint = 8000");  // 32 MB: pages that change often are copied once
         if (settings_.most_pages > 0) {
             connection->execute("PRAGMA max_page_count = " + std::to_string(settings_.most_pages));
         }
         if (purpose == Purpose::read && !is_single()) connection->execute("PRAGMA query_only = ON");
         if (auto error = connection->take_error()) {
-            if (error->kind == Error::Kind::lost || error->kind == Error::Kind::busy) error->kind = Error::Kind::unreachable;
+            if (error->kind == Error::Kind::lost || error->kind == Error::Kind::busy)
+                error->kind = Error::Kind::unreachable;
             return Failure<Error>{std::move(*error)};
         }
         return std::unique_ptr<sql::Connection>{std::move(connection)};

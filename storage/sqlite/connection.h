@@ -7,8 +7,8 @@
 namespace storage::sqlite {
 
 struct Settings {
-    std::string path;                // ":memory:" too
-    std::uint64_t most_pages = 0;    // of 4096 bytes, 0: no bound
+    std::string path;              // ":memory:" too
+    std::uint64_t most_pages = 0;  // of 4096 bytes, 0: no bound
 };
 
 std::unique_ptr<sql::Connector> make_connector(Settings settings);

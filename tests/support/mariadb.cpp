@@ -70,16 +70,19 @@ std::unique_ptr<storage::sql::Connection> connect(std::uint16_t port, const std:
     settings.host = "127.0.0.1";
     settings.port = port;
     settings.database = database;
-    auto connection = storage::mysql::make_connector(std::move(settings))->connect(storage::sql::Connector::Purpose::write);
+    auto connection =
+        storage::mysql::make_connector(std::move(settings))->connect(storage::sql::Connector::Purpose::write);
     return connection ? std::move(*connection) : nullptr;
 }
 
 }  // namespace
 
 MariaDb::MariaDb() {
-    if (!is_installed("mariadbd")) throw std::runtime_error{"mariadbd is not installed: apt-get install mariadb-server"};
-    std::vector<std::string> arguments{"mariadb-install-db", "--no-defaults", "--datadir=" + directory_.path() + "/data",
-                                       "--skip-test-db", "--auth-root-authentication-method=normal"};
+    if (!is_installed("mariadbd"))
+        throw std::runtime_error{"mariadbd is not installed: apt-get install mariadb-server"};
+    std::vector<std::string> arguments{"mariadb-install-db", "--no-defaults",
+                                       "--datadir=" + directory_.path() + "/data", "--skip-test-db",
+                                       "--auth-root-authentication-method=normal"};
     if (::geteuid() == 0) arguments.push_back("--user=root");
     const std::string log = directory_.path() + "/install.log";
     int status = 0;
@@ -100,10 +103,15 @@ MariaDb& MariaDb::shared() {
 }
 
 void MariaDb::start() {
-    std::vector<std::string> arguments{"mariadbd", "--no-defaults", "--datadir=" + directory_.path() + "/data",
-                                       "--socket=" + directory_.path() + "/s", "--port=" + std::to_string(port_),
-                                       "--bind-address=127.0.0.1", "--skip-name-resolve",
-                                       "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=64M",
+    std::vector<std::string> arguments{"mariadbd",
+                                       "--no-defaults",
+                                       "--datadir=" + directory_.path() + "/data",
+                                       "--socket=" + directory_.path() + "/s",
+                                       "--port=" + std::to_string(port_),
+                                       "--bind-address=127.0.0.1",
+                                       "--skip-name-resolve",
+                                       "--innodb-buffer-pool-size=64M",
+                                       "--innodb-log-file-size=64M",
                                        "--pid-file=" + directory_.path() + "/pid"};
     if (::geteuid() == 0) arguments.push_back("--user=root");
     const std::string log = directory_.path() + "/server.log";
@@ -113,7 +121,8 @@ void MariaDb::start() {
         if (::waitpid(pid_, nullptr, WNOHANG) != 0 || std::chrono::steady_clock::now() > end) {
             throw std::runtime_error{"mariadbd did not start: " + text_of(log)};
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});  // it has no other way to say that it is ready
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds{20});  // it has no other way to say that it is ready
     }
 }
 
@@ -131,7 +140,8 @@ void MariaDb::thaw() { ::kill(pid_, SIGCONT); }
 
 std::string MariaDb::create_database() {
     std::string name = "tern_" + std::to_string(++databases_);
-    execute("mysql", "CREATE DATABASE " + name + " CHARACTER SET latin1");  // whatever its default is, ours counts
+    execute("mysql",
+            "CREATE DATABASE " + name + " CHARACTER SET latin1");  // whatever its default is, ours counts
     return name;
 }
 

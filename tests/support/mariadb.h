@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A MariaDB server of the test's own: its files in a temporary directory, on a port that was free. Gone with it.
+// A MariaDB server of the test's own: its files in a temporary directory, on a port that was free. Gone with
+// it.
 #pragma once
 
 #include <sys/types.h>
@@ -20,11 +21,11 @@ public:
 
     static MariaDb& shared();  // one for the whole program
 
-    std::string create_database();               // a new name each time
+    std::string create_database();  // a new name each time
     void drop_database(const std::string& name);
     void execute(const std::string& database, const std::string& sql);
     std::string query(const std::string& database, const std::string& sql);  // the first value
-    std::string url(const std::string& database) const;  // of a user with a password
+    std::string url(const std::string& database) const;                      // of a user with a password
     std::uint16_t port() const { return port_; }
 
     void kill();     // as kill -9

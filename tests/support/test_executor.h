@@ -54,7 +54,8 @@ public:
             exception = e;
             done = true;
         });
-        if (!run_until([&] { return done; }, deadline)) throw std::runtime_error{"a task did not end in time"};
+        if (!run_until([&] { return done; }, deadline))
+            throw std::runtime_error{"a task did not end in time"};
         if (exception) std::rethrow_exception(exception);
         return std::move(*result);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the storage contract is held against: SQLite in memory on one thread, the same with threads, a SQLite file, and
-// MariaDB. TERN_STORAGE_BACKENDS names them for TEMPLATE_TEST_CASE.
+// What the storage contract is held against: SQLite in memory on one thread, the same with threads, a SQLite
+// file, and MariaDB. TERN_STORAGE_BACKENDS names them for TEMPLATE_TEST_CASE.
 #pragma once
 
 #include <algorithm>
@@ -123,9 +123,13 @@ struct Opened {
     Opened() : storage{must(storage::open(backend.options()))} {}
 
     template <class T>
-    T run(storage::Task<T> task) { return executor.run(std::move(task)); }
+    T run(storage::Task<T> task) {
+        return executor.run(std::move(task));
+    }
     template <class T>
-    auto get(storage::Task<storage::Result<T>> task) { return must(executor.run(std::move(task))); }
+    auto get(storage::Task<storage::Result<T>> task) {
+        return must(executor.run(std::move(task)));
+    }
 
     AccountId create(std::string_view address, std::vector<Device> devices = {}) {
         return get(storage->accounts().create(account(address, std::move(devices))));

@@ -33,7 +33,8 @@ Account rich_account() {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("an account is found as it was created, its oldest device first", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("an account is found as it was created, its oldest device first", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const Account made = rich_account();
     const AccountId id = o.get(o.storage->accounts().create(made));
@@ -70,9 +71,13 @@ TEMPLATE_TEST_CASE("an account is found as it was created, its oldest device fir
 TEMPLATE_TEST_CASE("an account is created once, whatever its address", "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const std::string longest(1023, 'x');
-    const std::vector<std::string> addresses{
-        "romeo@montague.example", "rom\xC3\xA9o@montague.example", "\xF0\x9F\x98\x80.example" /* not allowed: skipped */,
-        longest + "@montague.example", longest.substr(1) + "@montague.example", "romeo@capulet.example", "montague.example"};
+    const std::vector<std::string> addresses{"romeo@montague.example",
+                                             "rom\xC3\xA9o@montague.example",
+                                             "\xF0\x9F\x98\x80.example" /* not allowed: skipped */,
+                                             longest + "@montague.example",
+                                             longest.substr(1) + "@montague.example",
+                                             "romeo@capulet.example",
+                                             "montague.example"};
     std::set<AccountId> ids;
     std::size_t made = 0;
     for (const std::string& address : addresses) {
@@ -89,21 +94,24 @@ TEMPLATE_TEST_CASE("an account is created once, whatever its address", "[contrac
     CHECK(o.get(o.storage->accounts().count("")) == made);
 }
 
-TEMPLATE_TEST_CASE("an account that fails half way leaves nothing behind", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("an account that fails half way leaves nothing behind", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
-    const auto result = o.run(o.storage->accounts().create(account("romeo@montague.example", {device("a"), device("a")})));
+    const auto result =
+        o.run(o.storage->accounts().create(account("romeo@montague.example", {device("a"), device("a")})));
     REQUIRE_FALSE(result.ok());
     CHECK(result.error().kind == Kind::conflict);
     CHECK_FALSE(o.get(o.storage->accounts().find(jid("romeo@montague.example"))));
 }
 
-TEMPLATE_TEST_CASE("thousands of accounts are created at once, and those that exist are left alone", "[contract]",
-                   TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("thousands of accounts are created at once, and those that exist are left alone",
+                   "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     Account first = account("user7@a.example", {device("old")});
     o.get(o.storage->accounts().create(first));
     std::vector<Account> accounts;
-    for (int i = 0; i < 2345; ++i) accounts.push_back(account("user" + std::to_string(i) + "@a.example", {device("new", 3)}));
+    for (int i = 0; i < 2345; ++i)
+        accounts.push_back(account("user" + std::to_string(i) + "@a.example", {device("new", 3)}));
     accounts.push_back(account("user1@a.example"));  // twice in one call
     accounts.push_back(account("user1@b.example", {device("x"), device("y")}));
     CHECK(o.get(o.storage->accounts().create_all(accounts)) == 2345);
@@ -119,7 +127,8 @@ TEMPLATE_TEST_CASE("thousands of accounts are created at once, and those that ex
     CHECK(o.get(o.storage->accounts().find(jid("user2344@a.example")))->devices.at(0).cursor == 3);
 }
 
-TEMPLATE_TEST_CASE("accounts are listed page by page in the order of their addresses", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("accounts are listed page by page in the order of their addresses", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     std::vector<std::string> expected;
     for (int i = 0; i < 25; ++i) {
@@ -148,8 +157,8 @@ TEMPLATE_TEST_CASE("accounts are listed page by page in the order of their addre
     CHECK(o.get(o.storage->accounts().list("a.example", "", 0)).empty());
 }
 
-TEMPLATE_TEST_CASE("changes to an account that is not there are not_found, and doing one twice is none", "[contract]",
-                   TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("changes to an account that is not there are not_found, and doing one twice is none",
+                   "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& accounts = o.storage->accounts();
     const AccountId id = o.create("romeo@montague.example", {device("phone")});
@@ -180,8 +189,8 @@ TEMPLATE_TEST_CASE("changes to an account that is not there are not_found, and d
     CHECK(is_not_found(accounts.remove(none)));
 }
 
-TEMPLATE_TEST_CASE("devices come and go, and a new only device starts where the slowest one was", "[contract]",
-                   TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("devices come and go, and a new only device starts where the slowest one was",
+                   "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& accounts = o.storage->accounts();
     const AccountId id = o.create("romeo@montague.example", {device("phone", 30, at(1))});
@@ -206,7 +215,8 @@ TEMPLATE_TEST_CASE("devices come and go, and a new only device starts where the 
     CHECK(o.get(accounts.find(jid("romeo@montague.example")))->devices.at(0).cursor == 7);
 }
 
-TEMPLATE_TEST_CASE("removing an account removes everything of it and nothing else", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("removing an account removes everything of it and nothing else", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& s = *o.storage;
     const std::vector<AccountId> both{o.create("romeo@montague.example", {device("phone")}),
@@ -240,7 +250,8 @@ TEMPLATE_TEST_CASE("removing an account removes everything of it and nothing els
     CHECK(o.get(s.messages().count_undelivered(both[1], "phone")) == 2);
 
     const AccountId again = o.create("romeo@montague.example");
-    CHECK(again != both[0]);  // an id never comes back: what is late for the old account must not reach the new one
+    CHECK(again !=
+          both[0]);  // an id never comes back: what is late for the old account must not reach the new one
     CHECK(again != both[1]);
 }
 

@@ -10,7 +10,8 @@ TEMPLATE_TEST_CASE("a log entry is read as it was appended, after a position and
                    TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId romeo = o.create("romeo@montague.example"), other = o.create("juliet@capulet.example");
-    LogEntry full = entry(romeo, 1700000000000001, "<message><body>\xF0\x9F\x8C\xB9 ' \" \\ % ?</body></message>");
+    LogEntry full =
+        entry(romeo, 1700000000000001, "<message><body>\xF0\x9F\x8C\xB9 ' \" \\ % ?</body></message>");
     full.direction = Direction::outgoing;
     full.stanza_type = "normal";
     full.origin_id = "a'b\"c";
@@ -57,7 +58,8 @@ TEMPLATE_TEST_CASE("stanzas of any size and any bytes come back whole", "[contra
     for (const std::size_t size : sizes) {
         std::string xml(size, 'x');
         for (std::size_t i = 0; i < size; i += 97) xml[i] = static_cast<char>('a' + i % 26);
-        o.storage->messages().append(entry(id, ++next, xml), [&](const auto& r) { committed += r.ok() ? 1 : 0; });
+        o.storage->messages().append(entry(id, ++next, xml),
+                                     [&](const auto& r) { committed += r.ok() ? 1 : 0; });
     }
     const auto read = o.get(o.storage->messages().read(id, 0, 100));
     REQUIRE(read.size() == sizes.size());
@@ -73,7 +75,8 @@ TEMPLATE_TEST_CASE("stanzas of any size and any bytes come back whole", "[contra
     REQUIRE(o.executor.run_until([&] { return committed == sizes.size(); }));
 }
 
-TEMPLATE_TEST_CASE("a read sees everything that was appended before it", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("a read sees everything that was appended before it", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example", {device("phone")});
     auto& messages = o.storage->messages();
@@ -83,20 +86,23 @@ TEMPLATE_TEST_CASE("a read sees everything that was appended before it", "[contr
         messages.mark_delivered(id, "phone", last - 1);
         messages.advance_cursor(id, "phone", last - 3);
         if (round % 3 == 0) CHECK(o.get(messages.last_id(id)) == last);
-        if (round % 3 == 1) CHECK(ids_of(o.get(messages.read_undelivered(id, "phone", last - 3, 10))) == Ids{last - 2, last});
+        if (round % 3 == 1)
+            CHECK(ids_of(o.get(messages.read_undelivered(id, "phone", last - 3, 10))) == Ids{last - 2, last});
         if (round % 3 == 2) CHECK(o.get(messages.count_undelivered(id, "phone")) == 2);
-        CHECK(o.get(o.storage->accounts().find(jid("romeo@montague.example")))->devices[0].cursor == last - 3);
+        CHECK(o.get(o.storage->accounts().find(jid("romeo@montague.example")))->devices[0].cursor ==
+              last - 3);
     }
     CHECK(o.ids(id).size() == last);
 }
 
-TEMPLATE_TEST_CASE("undelivered is what came in behind the cursor and was not delivered out of turn", "[contract]",
-                   TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("undelivered is what came in behind the cursor and was not delivered out of turn",
+                   "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example", {device("phone"), device("laptop")});
     auto& messages = o.storage->messages();
     for (LogId n = 1; n <= 10; ++n) {
-        messages.append(entry(id, n, "<message/>", n % 5 == 0 ? Direction::outgoing : Direction::incoming), {});
+        messages.append(entry(id, n, "<message/>", n % 5 == 0 ? Direction::outgoing : Direction::incoming),
+                        {});
     }
     messages.advance_cursor(id, "phone", 3);
     messages.mark_delivered(id, "phone", 7);
@@ -111,7 +117,8 @@ TEMPLATE_TEST_CASE("undelivered is what came in behind the cursor and was not de
     CHECK(o.get(messages.count_undelivered(id, "phone")) == 1);
 }
 
-TEMPLATE_TEST_CASE("a cursor never goes back, and one of an unknown device goes nowhere", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("a cursor never goes back, and one of an unknown device goes nowhere", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example", {device("phone", 5), device("laptop", 5)});
     auto& messages = o.storage->messages();
@@ -139,7 +146,8 @@ TEMPLATE_TEST_CASE("an entry that the database refuses fails alone", "[contract]
     std::vector<std::optional<Kind>> results(300);
     std::size_t ended = 0;
     for (LogId n = 0; n < 300; ++n) {
-        LogEntry made = entry(n == 120 ? id + 500 : id, n == 200 ? 7 : n + 1);  // no account; a position taken
+        LogEntry made =
+            entry(n == 120 ? id + 500 : id, n == 200 ? 7 : n + 1);  // no account; a position taken
         messages.append(std::move(made), [&results, &ended, n](const auto& result) {
             ++ended;
             if (!result.ok()) results[n] = result.error().kind;
@@ -147,14 +155,18 @@ TEMPLATE_TEST_CASE("an entry that the database refuses fails alone", "[contract]
     }
     REQUIRE(o.executor.run_until([&] { return ended == 300; }));
     for (LogId n = 0; n < 300; ++n) {
-        if (n == 120) CHECK(results[n] == Kind::not_found);
-        else if (n == 200) CHECK(results[n] == Kind::conflict);
-        else CHECK_FALSE(results[n].has_value());
+        if (n == 120)
+            CHECK(results[n] == Kind::not_found);
+        else if (n == 200)
+            CHECK(results[n] == Kind::conflict);
+        else
+            CHECK_FALSE(results[n].has_value());
     }
     CHECK(o.ids(id).size() == 298);
 }
 
-TEMPLATE_TEST_CASE("old entries of all accounts are removed, the oldest first", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("old entries of all accounts are removed, the oldest first", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& messages = o.storage->messages();
     const AccountId a = o.create("a@x.example", {device("d")}), b = o.create("b@x.example");
@@ -174,12 +186,14 @@ TEMPLATE_TEST_CASE("old entries of all accounts are removed, the oldest first", 
     CHECK(o.ids(b) == Ids{60, 70, 80, 90, 100});
 }
 
-TEMPLATE_TEST_CASE("entries that all devices have are removed, those that one lacks stay", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("entries that all devices have are removed, those that one lacks stay", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& messages = o.storage->messages();
-    const AccountId a = o.create("a@x.example", {device("phone", 0, at(100)), device("laptop", 0, at(100)),
-                                                 device("lost", 0, at(1))});
-    const AccountId b = o.create("b@x.example", {device("only", 0, at(1))});  // its only device is long unseen
+    const AccountId a = o.create(
+        "a@x.example", {device("phone", 0, at(100)), device("laptop", 0, at(100)), device("lost", 0, at(1))});
+    const AccountId b =
+        o.create("b@x.example", {device("only", 0, at(1))});  // its only device is long unseen
     const AccountId c = o.create("c@x.example");
     for (const AccountId id : {a, b, c}) {
         for (LogId n = 1; n <= 10; ++n) messages.append(entry(id, n), {});
@@ -195,7 +209,8 @@ TEMPLATE_TEST_CASE("entries that all devices have are removed, those that one la
     CHECK(o.ids(b) == Ids{3, 4, 5, 6, 7, 8, 9, 10});
     CHECK(o.ids(c).size() == 10);
 
-    // Out of turn counts as well: 6 is behind the phone's cursor and marked for the laptop, 8 is marked for both.
+    // Out of turn counts as well: 6 is behind the phone's cursor and marked for the laptop, 8 is marked for
+    // both.
     messages.mark_delivered(a, "laptop", 6);
     messages.mark_delivered(a, "laptop", 8);
     messages.mark_delivered(a, "phone", 8);
@@ -205,7 +220,8 @@ TEMPLATE_TEST_CASE("entries that all devices have are removed, those that one la
     CHECK(o.get(messages.remove_delivered(at(0), 100)) == 0);  // now the lost device counts
 }
 
-TEMPLATE_TEST_CASE("completions come in order, on the thread that appended", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("completions come in order, on the thread that appended", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example");
     Ids order;

@@ -6,7 +6,8 @@ using namespace tests;
 using storage::RosterItem;
 using storage::Subscription;
 
-TEMPLATE_TEST_CASE("a roster item is loaded as it was put, and put again replaces it", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("a roster item is loaded as it was put, and put again replaces it", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& rosters = o.storage->rosters();
     const AccountId id = o.create("romeo@montague.example");
@@ -50,15 +51,26 @@ TEMPLATE_TEST_CASE("a roster item is loaded as it was put, and put again replace
     CHECK(missing.error().kind == Kind::not_found);
 }
 
-// Case, blanks at the end, accents and length must all make a difference, however a database likes to compare.
-TEMPLATE_TEST_CASE("addresses that differ in anything are different keys", "[contract]", TERN_STORAGE_BACKENDS) {
+// Case, blanks at the end, accents and length must all make a difference, however a database likes to
+// compare.
+TEMPLATE_TEST_CASE("addresses that differ in anything are different keys", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example");
     const std::string local(1000, 'l'), resource(1000, 'r');
-    const std::vector<std::string> addresses{"a@x.example/R",  "a@x.example/r",   "a@x.example/r ", "a@x.example/r  ",
-                                             "a@x.example",    "x.example",       "x.example/r",    "a@x.example/\xC3\xA9",
-                                             "a@x.example/e",  "a@x.example/\xC3\x89", local + "@x.example/" + resource,
-                                             local + "@x.example/" + resource + "2", local + "l@x.example/" + resource};
+    const std::vector<std::string> addresses{"a@x.example/R",
+                                             "a@x.example/r",
+                                             "a@x.example/r ",
+                                             "a@x.example/r  ",
+                                             "a@x.example",
+                                             "x.example",
+                                             "x.example/r",
+                                             "a@x.example/\xC3\xA9",
+                                             "a@x.example/e",
+                                             "a@x.example/\xC3\x89",
+                                             local + "@x.example/" + resource,
+                                             local + "@x.example/" + resource + "2",
+                                             local + "l@x.example/" + resource};
     std::set<std::string> expected;
     for (const std::string& address : addresses) {
         const Jid made = jid(address);
@@ -82,14 +94,16 @@ TEMPLATE_TEST_CASE("addresses that differ in anything are different keys", "[con
     CHECK(items.size() == addresses.size());
     CHECK(roster == expected);
     CHECK(blocked == expected);
-    for (const std::string& address : addresses) CHECK(o.get(o.storage->private_xml().load(id, address)) == address);
+    for (const std::string& address : addresses)
+        CHECK(o.get(o.storage->private_xml().load(id, address)) == address);
     must(o.run(o.storage->rosters().forget(id, jid("a@x.example/r"))));
     must(o.run(o.storage->block_lists().change(id, {}, {jid("a@x.example/r")})));
     CHECK(o.get(o.storage->rosters().load(id)).size() == addresses.size() - 1);
     CHECK(o.get(o.storage->block_lists().load(id)).size() == addresses.size() - 1);
 }
 
-TEMPLATE_TEST_CASE("private XML and vCards are stored, replaced and removed", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("private XML and vCards are stored, replaced and removed", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     const AccountId id = o.create("romeo@montague.example"), other = o.create("juliet@capulet.example");
     auto& xml = o.storage->private_xml();
@@ -133,7 +147,8 @@ TEMPLATE_TEST_CASE("a block list is changed as a whole and cleared", "[contract]
     CHECK(o.get(lists.load(id)).empty());
 }
 
-TEMPLATE_TEST_CASE("a registration gives so many tries until it expires or is used", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("a registration gives so many tries until it expires or is used", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& registrations = o.storage->registrations();
     storage::PendingRegistration made;
@@ -187,7 +202,8 @@ TEMPLATE_TEST_CASE("a registration gives so many tries until it expires or is us
     CHECK(o.get(registrations.find("r3")));
 }
 
-TEMPLATE_TEST_CASE("of many who take the last tries at once, only so many get one", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("of many who take the last tries at once, only so many get one", "[contract]",
+                   TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     storage::PendingRegistration made;
     made.id = "r";
@@ -199,8 +215,10 @@ TEMPLATE_TEST_CASE("of many who take the last tries at once, only so many get on
     const auto take = [&]() -> storage::Task<void> {
         auto task = o.storage->registrations().take_try("r", at(1));
         auto result = co_await task;
-        if (result.ok() && *result) left.insert(**result);
-        else ++refused;
+        if (result.ok() && *result)
+            left.insert(**result);
+        else
+            ++refused;
     };
     const auto use = [&]() -> storage::Task<void> {
         auto task = o.storage->registrations().use("r");

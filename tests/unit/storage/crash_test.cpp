@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// kill -9 at any moment loses nothing that was committed, and brings nothing twice; a full disk is said to be full.
+// kill -9 at any moment loses nothing that was committed, and brings nothing twice; a full disk is said to be
+// full.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,16 +15,20 @@ namespace {
 
 // Appends to an account until told to stop, never more than `most` at once.
 struct Appender {
-    Appender(storage::Storage& s, TestExecutor& e, AccountId owner) : storage{s}, executor{e}, account{owner} {}
+    Appender(storage::Storage& s, TestExecutor& e, AccountId owner)
+        : storage{s}, executor{e}, account{owner} {}
     void go_on(std::size_t most = 200) {
         while (waiting < most) {
             ++waiting;
             const LogId n = ++last;
-            storage.messages().append(entry(account, n, std::string(n % 2000, 'x')), [this, n](const auto& result) {
-                --waiting;
-                if (result.ok()) committed.push_back(n);
-                else failed.push_back(n);
-            });
+            storage.messages().append(entry(account, n, std::string(n % 2000, 'x')),
+                                      [this, n](const auto& result) {
+                                          --waiting;
+                                          if (result.ok())
+                                              committed.push_back(n);
+                                          else
+                                              failed.push_back(n);
+                                      });
         }
     }
     bool commit(std::size_t more) {
@@ -33,7 +38,9 @@ struct Appender {
             return committed.size() >= wanted;
         });
     }
-    bool settle() { return executor.run_until([&] { return waiting == 0; }); }
+    bool settle() {
+        return executor.run_until([&] { return waiting == 0; });
+    }
 
     storage::Storage& storage;
     TestExecutor& executor;
@@ -45,7 +52,8 @@ struct Appender {
 
 }  // namespace
 
-TEST_CASE("a MariaDB server that is killed while it commits loses nothing and doubles nothing", "[mariadb][crash]") {
+TEST_CASE("a MariaDB server that is killed while it commits loses nothing and doubles nothing",
+          "[mariadb][crash]") {
     MariaDb server;
     TestExecutor executor;
     storage::Options options;
@@ -57,7 +65,8 @@ TEST_CASE("a MariaDB server that is killed while it commits loses nothing and do
         said.push_back(std::string{level} + ": " + std::string{text});
     };
     auto opened = must(storage::open(options));
-    const AccountId id = must(executor.run(opened->accounts().create(account("romeo@montague.example", {device("d")}))));
+    const AccountId id =
+        must(executor.run(opened->accounts().create(account("romeo@montague.example", {device("d")}))));
     Appender appender{*opened, executor, id};
     for (int round = 0; round < 4; ++round) {
         REQUIRE(appender.commit(1500));
@@ -153,8 +162,10 @@ TEST_CASE("a full disk fails what does not fit, and what was committed stays", "
     for (LogId n = 1; n <= 400; ++n) {
         opened->messages().append(entry(id, n, std::string(3000, 'x')), [&, n](const auto& result) {
             ++ended;
-            if (result.ok()) committed.push_back(n);
-            else if (result.error().kind == Kind::full) ++full;
+            if (result.ok())
+                committed.push_back(n);
+            else if (result.error().kind == Kind::full)
+                ++full;
         });
         if (n % 20 == 0) REQUIRE(executor.run_until([&] { return ended == n; }));
     }
@@ -170,6 +181,7 @@ TEST_CASE("a full disk fails what does not fit, and what was committed stays", "
     options.url = url;  // there is room again
     opened = must(storage::open(options));
     bool is_committed = false;
-    opened->messages().append(entry(id, 1000, std::string(3000, 'x')), [&](const auto& result) { is_committed = result.ok(); });
+    opened->messages().append(entry(id, 1000, std::string(3000, 'x')),
+                              [&](const auto& result) { is_committed = result.ok(); });
     REQUIRE(executor.run_until([&] { return is_committed; }));
 }

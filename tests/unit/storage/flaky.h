@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A database that fails on demand: SQLite behind a connection that is lost, locked, full or slow when a test says so.
+// A database that fails on demand: SQLite behind a connection that is lost, locked, full or slow when a test
+// says so.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,8 @@ using ErrorKind = storage::sql::Error::Kind;
 // What goes wrong. Any thread.
 struct Faults {
     std::atomic<bool> is_down{false};  // no connection can be made, and those that are there are lost
-    // Asked before each statement or COMMIT: an error to fail with instead. And after a COMMIT that went through.
+    // Asked before each statement or COMMIT: an error to fail with instead. And after a COMMIT that went
+    // through.
     std::function<std::optional<ErrorKind>(std::string_view sql)> before, after_commit;
     std::atomic<int> connects{0};
 
@@ -57,7 +59,8 @@ private:
 
 class FlakyConnection final : public storage::sql::Connection {
 public:
-    FlakyConnection(std::unique_ptr<Connection> inner, Faults& faults) : inner_{std::move(inner)}, faults_{faults} {}
+    FlakyConnection(std::unique_ptr<Connection> inner, Faults& faults)
+        : inner_{std::move(inner)}, faults_{faults} {}
     ~FlakyConnection() override { forget_statements(); }
     FlakyConnection(const FlakyConnection&) = delete;
     FlakyConnection& operator=(const FlakyConnection&) = delete;
@@ -95,7 +98,8 @@ protected:
 private:
     void lose(ErrorKind kind) {
         is_lost_ = kind == ErrorKind::lost;
-        if (is_lost_ && inner_->in_transaction()) inner_->rollback();  // as a server does for a client that is gone
+        if (is_lost_ && inner_->in_transaction())
+            inner_->rollback();  // as a server does for a client that is gone
         fail({kind, "a fault of the test"});
     }
     std::unique_ptr<Connection> inner_;
@@ -139,15 +143,18 @@ inline std::unique_ptr<storage::sql::Statement> FlakyConnection::prepare(std::st
 
 class FlakyConnector final : public storage::sql::Connector {
 public:
-    FlakyConnector(const std::string& path, Faults& faults) : inner_{storage::sqlite::make_connector({path, 0})}, faults_{faults} {}
+    FlakyConnector(const std::string& path, Faults& faults)
+        : inner_{storage::sqlite::make_connector({path, 0})}, faults_{faults} {}
     storage::sql::Dialect dialect() const override { return storage::sql::Dialect::sqlite; }
     std::string place() const override { return inner_->place(); }
-    xmpp::Result<std::unique_ptr<storage::sql::Connection>, storage::sql::Error> connect(Purpose purpose) override {
+    xmpp::Result<std::unique_ptr<storage::sql::Connection>, storage::sql::Error> connect(
+        Purpose purpose) override {
         ++faults_.connects;
         if (faults_.is_down) return storage::Failure{storage::sql::Error{ErrorKind::unreachable, "down"}};
         auto connected = inner_->connect(purpose);
         if (!connected) return storage::Failure{connected.error()};
-        return std::unique_ptr<storage::sql::Connection>{std::make_unique<FlakyConnection>(std::move(*connected), faults_)};
+        return std::unique_ptr<storage::sql::Connection>{
+            std::make_unique<FlakyConnection>(std::move(*connected), faults_)};
     }
 
 private:
@@ -161,13 +168,16 @@ struct Flaky {
         auto connector = std::make_unique<FlakyConnector>(directory.path() + "/tern.db", faults);
         auto connection = connector->connect(storage::sql::Connector::Purpose::write);
         if (auto error = storage::sql::migrate(**connection)) throw std::runtime_error{error->text};
-        database = std::make_unique<storage::sql::Database>(std::move(options), std::move(connector), std::move(*connection));
+        database = std::make_unique<storage::sql::Database>(std::move(options), std::move(connector),
+                                                            std::move(*connection));
         accounts = storage::sql::make_accounts(*database);
         messages = storage::sql::make_messages(*database);
         vcards = storage::sql::make_vcards(*database);
     }
     template <class T>
-    auto get(storage::Task<storage::Result<T>> task) { return must(executor.run(std::move(task))); }
+    auto get(storage::Task<storage::Result<T>> task) {
+        return must(executor.run(std::move(task)));
+    }
     std::vector<LogId> ids(AccountId owner) { return ids_of(get(messages->read(owner, 0, 1000000))); }
 
     TemporaryDirectory directory;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The log's writer against a database that fails: nothing that was committed is lost, nothing comes twice, order is kept.
+// The log's writer against a database that fails: nothing that was committed is lost, nothing comes twice,
+// order is kept.
 #include <random>
 
 #include "tests/unit/storage/flaky.h"
@@ -13,7 +14,8 @@ struct Outcomes {
     std::map<LogId, std::optional<Kind>> ended;
     std::function<void(const storage::Result<void>&)> note(LogId id) {
         return [this, id](const storage::Result<void>& result) {
-            REQUIRE(ended.emplace(id, result.ok() ? std::nullopt : std::optional{result.error().kind}).second);
+            REQUIRE(
+                ended.emplace(id, result.ok() ? std::nullopt : std::optional{result.error().kind}).second);
         };
     }
     std::vector<LogId> committed() const {
@@ -95,7 +97,8 @@ TEST_CASE("while the database is down entries wait, and go in when it is back, i
     CHECK(f.database->queues().back().oldest == 0us);
 }
 
-TEST_CASE("what waits for the log fails when the database stays down too long, and later entries go in", "[log]") {
+TEST_CASE("what waits for the log fails when the database stays down too long, and later entries go in",
+          "[log]") {
     Flaky f{impatient()};
     const AccountId id = f.get(f.accounts->create(account("romeo@montague.example")));
     f.faults.is_down = true;
@@ -125,7 +128,8 @@ TEST_CASE("more than the log keeps is refused at once", "[log]") {
         for (const auto& [n, failed] : outcomes.ended) CHECK((n > 50 && failed == Kind::unavailable));
     }
     SECTION("by their bytes") {
-        for (LogId n = 1; n <= 3; ++n) f.messages->append(entry(id, n, std::string(40000, 'x')), outcomes.note(n));
+        for (LogId n = 1; n <= 3; ++n)
+            f.messages->append(entry(id, n, std::string(40000, 'x')), outcomes.note(n));
         REQUIRE(f.executor.run_until([&] { return outcomes.ended.size() == 1; }));
         CHECK(outcomes.ended.begin()->first == 3);
     }
@@ -161,7 +165,8 @@ TEST_CASE("a deadlock is tried again, a full disk is said to be full", "[log]") 
         f.messages->append(entry(id, n), outcomes.note(n));
         REQUIRE(f.executor.run_until([&] { return outcomes.ended.size() == n; }));
     }
-    const std::vector<LogId> expected = kind == ErrorKind::busy ? std::vector<LogId>{1, 2, 3, 4, 5} : std::vector<LogId>{4, 5};
+    const std::vector<LogId> expected =
+        kind == ErrorKind::busy ? std::vector<LogId>{1, 2, 3, 4, 5} : std::vector<LogId>{4, 5};
     CHECK(outcomes.committed() == expected);
     if (kind == ErrorKind::full) CHECK(outcomes.ended[1] == Kind::full);
     CHECK(f.ids(id) == expected);
@@ -177,7 +182,8 @@ TEST_CASE("whatever fails: what was committed is there exactly once, in order", 
     constexpr int threads = 4, accounts_each = 3, appends = 500;
     std::vector<AccountId> ids;
     for (int i = 0; i < threads * accounts_each; ++i) {
-        ids.push_back(f.get(f.accounts->create(account("u" + std::to_string(i) + "@x.example", {device("d")}))));
+        ids.push_back(
+            f.get(f.accounts->create(account("u" + std::to_string(i) + "@x.example", {device("d")}))));
     }
     const auto draw = [&] {
         const std::lock_guard lock{mutex};
@@ -206,13 +212,17 @@ TEST_CASE("whatever fails: what was committed is there exactly once, in order", 
             std::mt19937_64 random{chosen + static_cast<std::uint64_t>(t) + 1};
             std::map<AccountId, LogId> last;
             for (int i = 0; i < appends; ++i) {
-                const AccountId owner = ids[static_cast<std::size_t>(t * accounts_each) + random() % accounts_each];
+                const AccountId owner =
+                    ids[static_cast<std::size_t>(t * accounts_each) + random() % accounts_each];
                 const LogId n = last[owner] += 1 + random() % 5;
-                f.messages->append(entry(owner, n, std::string(random() % 3000, 'x')), [&mine, owner, n](const auto& result) {
-                    ++mine.ended;
-                    if (result.ok()) mine.committed[owner].push_back(n);
-                    else ++mine.failed;
-                });
+                f.messages->append(entry(owner, n, std::string(random() % 3000, 'x')),
+                                   [&mine, owner, n](const auto& result) {
+                                       ++mine.ended;
+                                       if (result.ok())
+                                           mine.committed[owner].push_back(n);
+                                       else
+                                           ++mine.failed;
+                                   });
                 if (random() % 4 == 0) {
                     const LogId to = random() % (n + 1);
                     f.messages->advance_cursor(owner, "d", to);

@@ -8,7 +8,8 @@ namespace {
 
 // Starts loading a vCard; what comes of it is pushed to `results`.
 void ask(Flaky& f, std::vector<storage::Result<std::string>>& results) {
-    const auto load = [](storage::Vcards& vcards, std::vector<storage::Result<std::string>>& to) -> storage::Task<void> {
+    const auto load = [](storage::Vcards& vcards,
+                         std::vector<storage::Result<std::string>>& to) -> storage::Task<void> {
         auto task = vcards.load(1);
         auto result = co_await task;
         to.push_back(std::move(result));
@@ -100,14 +101,16 @@ TEST_CASE("a transaction is done again after a deadlock, as a whole", "[pool]") 
     std::atomic<int> busy{3};
     Flaky f;
     f.faults.before = [&](std::string_view sql) -> std::optional<ErrorKind> {
-        return sql.starts_with("INSERT INTO device_cursors") && busy-- > 0 ? std::optional{ErrorKind::busy} : std::nullopt;
+        return sql.starts_with("INSERT INTO device_cursors") && busy-- > 0 ? std::optional{ErrorKind::busy}
+                                                                           : std::nullopt;
     };
     f.get(f.accounts->create(account("romeo@montague.example", {device("a"), device("b")})));
     CHECK(f.get(f.accounts->count("")) == 1);
     CHECK(f.get(f.accounts->find(jid("romeo@montague.example")))->devices.size() == 2);
 }
 
-TEST_CASE("a transaction that was cut off before its COMMIT is done again, one at its COMMIT is not", "[pool]") {
+TEST_CASE("a transaction that was cut off before its COMMIT is done again, one at its COMMIT is not",
+          "[pool]") {
     const bool at_commit = GENERATE(false, true);
     std::atomic<int> lose{1};
     Flaky f;
