@@ -104,8 +104,10 @@ void Connection::want_input(bool wanted) {
     if (polled_ != 0 || in) poll_for(in | (polled_ & EPOLLOUT));
     // What TLS has decrypted already makes no socket readable.
     if (in && tls_ && !handshaking_ && tls_->has_pending()) {
-        if (!pause_) pause_ = std::make_unique<net::Timer>();
-        pause_->start(worker_->loop, net::Duration::zero(), [this] { read(); });
+        if (!decrypted_) decrypted_ = std::make_unique<net::Timer>();
+        decrypted_->start(worker_->loop, net::Duration::zero(), [this] {
+            if (polled_ & EPOLLIN) read();
+        });
     }
 }
 
@@ -279,6 +281,7 @@ void Connection::finish(std::string_view why) {
     if (std::exchange(over_, true)) return;
     timer_.cancel();
     pause_.reset();
+    decrypted_.reset();
     worker_->loop.forget(*this);
     if (polled_) worker_->loop.remove(socket_);
     polled_ = 0;
@@ -308,6 +311,7 @@ void Connection::move_to(Worker& worker, std::function<void()> arrived) {
     if (&worker == worker_) return arrived();
     timer_.cancel();
     pause_.reset();
+    decrypted_.reset();
     if (polled_) worker_->loop.remove(socket_);
     polled_ = 0;
     worker_->loop.forget(*this);

@@ -65,6 +65,7 @@ private:
     net::Timer timer_;                               // the login deadline, then idleness
     net::Duration last_input_{};
     std::unique_ptr<net::Timer> pause_;              // reading stops until it fires
+    std::unique_ptr<net::Timer> decrypted_;          // bytes wait in TLS that no socket will tell of
     std::int64_t budget_ = 0;                        // bytes that may still come now
     net::Duration budget_at_{};
     int socket_;
