@@ -240,7 +240,7 @@ TEST_CASE("attack row 23: random and mutated messages are refused, and nothing w
     const auto seed = std::random_device{}();
     std::mt19937 random{seed};
     CAPTURE(seed);
-    const std::string alphabet("n,=apyrcmx\0\xff\xc3 2CD3", 20);
+    const std::string alphabet("n,=apyrcmx\0\xff\xc3 2CD3", 18);
     for (int round = 0; round < 5000; ++round) {
         ScramClient client{Hash::sha1, "romeo", "secret"};
         const auto exchange = begin_exchange("SCRAM-SHA-1", unbound, domain, false);
