@@ -65,7 +65,7 @@ struct Context {
 // The parameters of one call, checked against the declaration: what is required is there and has its type.
 class Arguments {
 public:
-    explicit Arguments(Json values) : values_{std::move(values)} {}
+    explicit Arguments(Json values) : values_(std::move(values)) {}   // braces would make a list of it
     bool has(std::string_view name) const { return values_.contains(name); }
     std::string text(std::string_view name) const { return has(name) ? values_.find(name)->get<std::string>() : std::string{}; }
     xmpp::Jid jid(std::string_view name) const { return *xmpp::Jid::parse(text(name)); }
