@@ -78,7 +78,7 @@ struct Parser::State {
     explicit State(const Limits& l) : limits{l} {
         // The builder counts in 32 and 16 bits.
         limits.stanza_bytes = std::min(limits.stanza_bytes, std::uint32_t{1} << 28);
-        limits.attributes = std::min(limits.attributes, std::uint32_t{0xfffe});  // one more for the stamp
+        limits.attributes = std::min(limits.attributes, std::uint32_t{0xfffd});  // two more for the stamps
     }
 
     Expat& expat_for(const StreamHeader* header);

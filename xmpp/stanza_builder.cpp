@@ -215,7 +215,9 @@ bool StanzaBuilder::stamp(JidView from) {
 bool StanzaBuilder::stamp_language(std::string_view lang) {
     const auto first = attributes_.begin() + nodes_[0].first_attribute;
     const auto last = first + nodes_[0].attribute_count;
-    if (std::any_of(first, last, [this](const Attribute& a) { return view(a.name) == "lang" && view(a.ns) == ns::xml; })) return false;
+    if (std::any_of(first, last,
+                    [this](const Attribute& a) { return view(a.name) == "lang" && view(a.ns) == ns::xml; }))
+        return false;
     const Span name = copy("lang");
     const Span xml = copy(ns::xml);
     add_to_root({name, xml, copy(lang)});

@@ -116,6 +116,33 @@ TEST_CASE("the server's from stands in for whatever the source has") {
     }
 }
 
+TEST_CASE("a client may write its full or bare address as from, and no other") {
+    Parser parser{Limits{}};
+    const Jid from = *Jid::parse("romeo@montague.lit/orchard");
+    const std::pair<std::string_view, bool> rows[] = {{"<iq/>", false},
+                                                      {"<iq from='romeo@montague.lit/orchard'/>", false},
+                                                      {"<iq from='Romeo@montague.lit'/>", false},
+                                                      {"<iq from='romeo@montague.lit/other'/>", true},
+                                                      {"<iq from='eve@montague.lit'/>", true},
+                                                      {"<iq from='@'/>", true}};
+    for (const auto& [xml, is_foreign] : rows) {
+        CAPTURE(xml);
+        const auto stanza = parser.parse(xml, nullptr, from);
+        CHECK(stanza->has_bad_from() == is_foreign);
+        CHECK(stanza->from() == from.view());
+    }
+}
+
+TEST_CASE("a stanza without a language gets its stream's") {
+    Parser parser{Limits{}};
+    const auto without = parser.parse("<message><body n='1'>x</body></message>", nullptr, {}, "de");
+    CHECK(without->lang() == "de");
+    CHECK(without->child("body", ns::client).attr("n") == "1");
+    CHECK(parse_trusted(without->xml()).lang() == "de");
+    CHECK(parser.parse("<message xml:lang='it'/>", nullptr, {}, "de")->lang() == "it");
+    CHECK(parser.parse("<a xmlns='urn:xmpp:sm:3'/>", nullptr, {}, "de")->lang().empty());
+}
+
 TEST_CASE("kinds are told by name and namespace") {
     Parser parser{Limits{}};
     const std::pair<std::string_view, Kind> rows[] = {{"<message/>", Kind::message},
