@@ -228,5 +228,8 @@ TEST_CASE("the end does not wait longer than the time-out") {
         CHECK(server.requests(1).size() == 1);
     }
     CHECK(std::chrono::steady_clock::now() - started < 3s);
-    CHECK(logged.lines().size() == 1);
+    // Whether the request's own time-out or the gateway's came first: one error says that it was not sent.
+    const auto lines = logged.lines();
+    CHECK(std::count_if(lines.begin(), lines.end(),
+                        [](const std::string& line) { return line.starts_with("error"); }) == 1);
 }
