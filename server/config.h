@@ -93,7 +93,6 @@ struct Config {
         std::uint32_t bytes_per_second = 0;          // a session may send, 0: no limit
         std::uint32_t burst_bytes = 1u << 20;
         std::uint32_t roster_items = 5000;
-        std::uint32_t offline_catchup = 0;           // entries sent at login at most, 0: all
     } limits;
 
     struct Logging {

@@ -156,9 +156,6 @@ const Key table[] = {
      "bytes a session may send at once before that counts"},
     {"limits.roster_items", live, Number{at<&C::limits, &C::Limits::roster_items>, 1, 1'000'000},
      "contacts of an account"},
-    {"limits.offline_catchup", live, Number{at<&C::limits, &C::Limits::offline_catchup>, 0, any_number},
-     "stored messages sent at login at most; 0: all"},
-
     {"log.level", live, Text{at<&C::log, &C::Logging::level>, values::log_level},
      "debug, info, warn or error"},
     {"log.format", live, Text{at<&C::log, &C::Logging::format>, values::log_format}, "text or json"},
