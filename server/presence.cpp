@@ -67,7 +67,7 @@ void write_delay(xmpp::XmlWriter& w, const Account& account, storage::Time since
     w.open("delay", ns::delay).attr("from", account.jid().domainpart()).attr("stamp", xmpp::format_date_time(since)).close();
 }
 
-bool is_available_elsewhere(const Account& account) {
+bool is_available(const Account& account) {
     for (const auto& session : account.sessions())
         if (session->is_available()) return true;
     return false;
@@ -169,7 +169,7 @@ void Presence::become_unavailable(Session& session, const Stanza& stanza, bool t
     }
     if (!was_available) return;
     if (tell_itself) session.send(&stanza, addressed(stanza, account.jid()));  // RFC 6121 §4.5.2
-    if (!is_available_elsewhere(account)) account.set_last_logout(host_.worker.now(), status_of(stanza));
+    if (!is_available(account)) account.set_last_logout(host_.worker.now(), status_of(stanza));
     host_.unavailable.tell(session);
 }
 
@@ -230,13 +230,14 @@ void Presence::receive(Account& account, const Stanza& stanza, JidView to) {
 }
 
 void Presence::deliver(Account& account, const Stanza& stanza, JidView to) {
-    const xmpp::Wire wire = addressed(stanza, to);
     // RFC 6121 §8.5.3.1: to that resource, §8.5.3.2.2: or to none.
     if (to.is_full()) {
-        if (Session* const session = account.session(to.resourcepart())) session->send(&stanza, wire);
+        if (Session* const session = account.session(to.resourcepart())) session->send(&stanza, addressed(stanza, to));
         return;
     }
-    // RFC 6121 §4.2.3, §4.4.3, §4.5.3, §8.5.2.1.2: to all available resources.
+    // RFC 6121 §4.2.3, §4.4.3, §4.5.3, §8.5.2.1.2: to all available resources. Most contacts have none.
+    if (!is_available(account)) return;
+    const xmpp::Wire wire = addressed(stanza, to);
     const auto sessions = account.sessions();  // a copy: sending may end one
     for (const auto& session : sessions)
         if (session->is_available()) session->send(&stanza, wire);
