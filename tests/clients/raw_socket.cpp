@@ -47,6 +47,7 @@ void RawSocket::start_tls(const std::string& server_name, std::string_view alpn)
         list += alpn;
         SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(list.data()), static_cast<unsigned>(list.size()));
     }
+    SSL_clear_mode(ssl_, SSL_MODE_AUTO_RETRY);   // a session ticket is nothing to wait behind
     if (SSL_connect(ssl_) != 1) throw std::runtime_error{"the TLS handshake failed"};
 }
 
@@ -69,7 +70,7 @@ std::string RawSocket::receive(std::chrono::milliseconds wait) {
     const auto count = ssl_ != nullptr ? SSL_read(ssl_, bytes.data(), static_cast<int>(bytes.size()))
                                        : static_cast<int>(::recv(socket_, bytes.data(), bytes.size(), 0));
     if (count <= 0) {
-        over_ = true;
+        over_ = ssl_ == nullptr || SSL_get_error(ssl_, static_cast<int>(count)) != SSL_ERROR_WANT_READ;
         return {};
     }
     bytes.resize(static_cast<std::size_t>(count));

@@ -4,9 +4,20 @@
 #include <strophe.h>
 #include <sys/socket.h>
 
-#include <map>
+#include <algorithm>
 
 namespace tests {
+
+namespace {
+
+// libstrophe forgets the namespaces of attributes; the only one that matters here is that of xml:lang.
+void restore_language(Node& node) {
+    for (Attribute& attribute : node.attributes)
+        if (attribute.name == "lang" && attribute.ns.empty()) attribute.ns = ns::xml;
+    for (Node& child : node.children) restore_language(child);
+}
+
+}  // namespace
 
 constexpr std::chrono::milliseconds login_deadline{30'000};
 constexpr unsigned long turn = 5;   // milliseconds that one turn of libstrophe's loop waits at most
@@ -48,7 +59,8 @@ struct StropheClient::Callbacks {
             xmpp_handler_add(connection, on_stanza, nullptr, nullptr, nullptr, self);
             return;
         }
-        if (error != nullptr && error->stanza != nullptr) keep(client, error->stanza);
+        // Once connected, the stream error has come as an element already.
+        if (error != nullptr && error->stanza != nullptr && client.state_ == State::connecting) keep(client, error->stanza);
         client.state_ = State::ended;
     }
 
@@ -61,7 +73,12 @@ struct StropheClient::Callbacks {
         char* text = nullptr;
         std::size_t size = 0;
         if (xmpp_stanza_to_text(stanza, &text, &size) != XMPP_EOK) return;
-        if (auto node = parse_node({text, size})) client.received_.push_back({Event::Kind::element, std::move(*node)});
+        auto node = parse_node({text, size});
+        // The answers to libstrophe's own requests (binding) are its own affair.
+        if (node && !node->attr_or_empty("id").starts_with("_xmpp_")) {
+            restore_language(*node);
+            client.received_.push_back({Event::Kind::element, std::move(*node)});
+        }
         xmpp_free(client.loop_.context(), text);
     }
 };
@@ -107,7 +124,19 @@ void StropheClient::lose_connection() {
     socket_ = -1;
 }
 
-void StropheClient::send(std::string_view xml) { xmpp_send_raw(connection_, xml.data(), xml.size()); }
+void StropheClient::send(std::string_view xml) {
+    xmpp_send_raw(connection_, xml.data(), xml.size());
+    loop_.run_until([this] { return state_ != State::connected || xmpp_conn_send_queue_len(connection_) == 0; }, login_deadline);
+}
+
+bool StropheClient::ask(std::string_view request, const std::string& id, std::chrono::milliseconds wait) {
+    const std::size_t before = received_.size();
+    send(request);
+    const auto find = [&] { return std::find_if(received_.begin(), received_.end(), [&](const Event& event) { return event.node.attr_or_empty("id") == id; }); };
+    loop_.run_until([&] { return state_ != State::connected || find() != received_.end(); }, wait);
+    if (const auto answer = find(); answer != received_.end()) received_.erase(answer);
+    return received_.size() != before;
+}
 
 std::optional<Event> StropheClient::next(std::chrono::milliseconds wait) {
     loop_.run_until([this] { return !received_.empty() || state_ == State::ended; }, wait);

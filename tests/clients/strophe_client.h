@@ -45,11 +45,12 @@ public:
     bool connect(const std::string& host, std::uint16_t port, bool direct_tls = false);
     bool disconnect();                 // with the end of the stream; waits for the server's
     void lose_connection();
-    void send(std::string_view xml);
+    void send(std::string_view xml);   // and waits until it is with the kernel
     std::optional<Event> next(std::chrono::milliseconds wait);
     bool wait_for_end(std::chrono::milliseconds wait);
     bool is_connected() const { return state_ == State::connected; }
-    void put_back(Event event) { received_.push_front(std::move(event)); }
+    // Sends a request, waits for the answer with that id and takes it out; whether anything else came meanwhile.
+    bool ask(std::string_view request, const std::string& id, std::chrono::milliseconds wait);
     void forget() { received_.clear(); }
     std::string full_jid() const;
 

@@ -31,7 +31,7 @@ public:
     ~Client() override { std::erase(stage_.clients_, this); }
 
     void connect() override {
-        if (!log_in()) throw Wrong{role_.name + " was not let in"};
+        if (!log_in()) throw Wrong{role_.name + " was not let in; the server's log:\n" + stage_.server_->log()};
     }
     bool is_refused() override {
         const bool let_in = log_in();
@@ -59,18 +59,12 @@ public:
     }
     std::string full_jid() const override { return client_ ? client_->full_jid() : ""; }
 
-    // Everything that came before the answer to a ping stays; the answer goes.
-    void ping() {
-        if (!client_ || !client_->is_connected()) return;
+    // Whether anything but the answer came; all of that stays.
+    bool ping() {
+        if (!client_ || !client_->is_connected()) return false;
         static std::atomic<int> count{0};
         const std::string id = "settle-" + std::to_string(++count);
-        client_->send("<iq type='get' id='" + id + "' to='" + domain_of(role_) + "'><ping xmlns='urn:xmpp:ping'/></iq>");
-        std::vector<Event> before;
-        while (auto event = client_->next(patience)) {
-            if (event->node.attr_or_empty("id") == id) break;
-            before.push_back(std::move(*event));
-        }
-        for (auto event = before.rbegin(); event != before.rend(); ++event) client_->put_back(std::move(*event));
+        return client_->ask("<iq type='get' id='" + id + "' to='" + domain_of(role_) + "'><ping xmlns='urn:xmpp:ping'/></iq>", id, patience);
     }
 
 private:
@@ -121,7 +115,11 @@ public:
     bool is_closed() override { return wait_for([] { return false; }, patience) || socket_->is_over(); }
     void start_tls() override { socket_->start_tls(domain_of(role_), {}); }
     void read_output(bool) override {}
-    void forget() override { reader_->clear(); }
+    void forget() override {
+        wait_for([this] { return !reader_->is_empty(); }, patience);
+        wait_for([] { return false; }, moment);
+        reader_->clear();
+    }
     std::string full_jid() const override { return ""; }
 
 private:
@@ -149,6 +147,7 @@ TcpStage::TcpStage(std::string binary, StorageUrl storage_url) : binary_{std::mo
 TcpStage::~TcpStage() { close(); }
 
 std::optional<std::string> TcpStage::reason_to_skip(const Scene& scene) const {
+    if (!scene.only_in_process.empty()) return scene.only_in_process;
     if (scene.uses(Verb::wait)) return "the clock of a real server is not turned";
     if (scene.uses(Verb::stop_reading)) return "how much a socket takes is the kernel's";
     for (const Step& step : scene.steps)
@@ -190,8 +189,8 @@ std::unique_ptr<Actor> TcpStage::actor(const Role& role) {
 void TcpStage::pass(std::chrono::seconds) { throw Wrong{"time cannot be made to pass"}; }
 
 void TcpStage::restart() {
-    server_->stop();
     for (Client* const client : clients_) client->drop();
+    server_->stop();
     server_ = std::make_unique<TernProcess>(binary_, directory_.path(), environment_);
 }
 
@@ -199,10 +198,13 @@ xmpp::Time TcpStage::now() const { return std::chrono::time_point_cast<std::chro
 
 std::string TcpStage::pin_sent_to(const std::string& number) { return pin_in_sms_file(directory_.path() + "/sms.jsonl", number); }
 
-// Twice: the first answers mean that all workers have posted what they owe each other, the second that it was taken.
+// An answered ping means that what its sender sent before has been dealt with on its worker, and that what other workers
+// owed it has arrived. What goes through storage may take longer: so until nothing new has come for some rounds.
 void TcpStage::settle() {
-    for (int round = 0; round < 2; ++round)
-        for (Client* const client : clients_) client->ping();
+    constexpr int quiet_rounds = 3;
+    for (int quiet = 0; quiet < quiet_rounds; ++quiet)
+        for (Client* const client : clients_)
+            if (client->ping()) quiet = -1;
 }
 
 void TcpStage::close() {

@@ -24,6 +24,7 @@ public:
     std::optional<std::string> reason_to_skip(const Scene& scene) const override;
     void open(const Scene& scene) override;
     std::unique_ptr<Actor> actor(const Role& role) override;
+    void settle() override;
     void pass(std::chrono::seconds time) override;
     void restart() override;
     xmpp::Time now() const override;
@@ -34,9 +35,6 @@ public:
 private:
     class Client;
     class Raw;
-    // Until every logged-in client has its answer to a ping: what was sent before has been dealt with.
-    void settle();
-
     std::string binary_;
     StorageUrl storage_url_;
     TemporaryDirectory directory_;

@@ -29,6 +29,7 @@ public:
     std::optional<std::string> reason_to_skip(const Scene& scene) const override;
     void open(const Scene& scene) override;
     std::unique_ptr<Actor> actor(const Role& role) override;
+    void settle() override;
     void pass(std::chrono::seconds time) override;
     void restart() override;
     xmpp::Time now() const override { return clock_.wall(); }
@@ -38,7 +39,6 @@ public:
 
     server::Server& server() { return *server_; }
     storage::Storage& storage() { return *storage_; }
-    void settle();
     server::Worker& next_worker();      // the one that accepts the next connection
 
 private:

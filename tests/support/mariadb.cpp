@@ -77,7 +77,7 @@ std::unique_ptr<storage::sql::Connection> connect(std::uint16_t port, const std:
 
 }  // namespace
 
-MariaDb::MariaDb() {
+MariaDb::MariaDb(std::vector<std::string> more_arguments) : more_arguments_{std::move(more_arguments)} {
     if (!is_installed("mariadbd"))
         throw std::runtime_error{"mariadbd is not installed: apt-get install mariadb-server"};
     std::vector<std::string> arguments{"mariadb-install-db", "--no-defaults",
@@ -110,10 +110,11 @@ void MariaDb::start() {
                                        "--port=" + std::to_string(port_),
                                        "--bind-address=127.0.0.1",
                                        "--skip-name-resolve",
-                                       "--innodb-buffer-pool-size=64M",
-                                       "--innodb-log-file-size=64M",
+                                       "--innodb-buffer-pool-size=256M",
+                                       "--innodb-log-file-size=128M",
                                        "--pid-file=" + directory_.path() + "/pid"};
     if (::geteuid() == 0) arguments.push_back("--user=root");
+    arguments.insert(arguments.end(), more_arguments_.begin(), more_arguments_.end());
     const std::string log = directory_.path() + "/server.log";
     pid_ = spawn(arguments, log);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};

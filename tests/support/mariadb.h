@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tests/support/temporary_directory.h"
 
@@ -14,7 +15,8 @@ namespace tests {
 
 class MariaDb {
 public:
-    MariaDb();  // throws, and so fails the test, when mariadbd is not installed or does not start
+    // Throws, and so fails the test, when mariadbd is not installed or does not start.
+    explicit MariaDb(std::vector<std::string> more_arguments = {});
     ~MariaDb();
     MariaDb(const MariaDb&) = delete;
     MariaDb& operator=(const MariaDb&) = delete;
@@ -39,6 +41,7 @@ private:
     void start();
     void stop();
 
+    const std::vector<std::string> more_arguments_;
     TemporaryDirectory directory_;
     std::uint16_t port_ = 0;
     pid_t pid_ = -1;

@@ -88,6 +88,7 @@ void MemoryTransport::want_input(bool wanted) {
 auth::Channel MemoryTransport::channel() const {
     auth::Channel channel;
     channel.encrypted = encrypted_;
+    if (encrypted_) channel.tls_exporter = "what both ends of this connection know";
     return channel;
 }
 

@@ -41,6 +41,8 @@ private:
         if (step.verb == Verb::wait) return stage_.pass(step.duration);
         if (step.verb == Verb::restart) return stage_.restart();
         for (const std::string& name : step.who) run(step, name, *actors_.at(name));
+        const bool only_looks = step.verb == Verb::receive || step.verb == Verb::receive_nothing || step.verb == Verb::stream_is_closed;
+        if (!only_looks) stage_.settle();
     }
 
     void run(const Step& step, const std::string& name, Actor& actor) {

@@ -49,6 +49,7 @@ public:
     virtual std::optional<std::string> reason_to_skip(const Scene& scene) const = 0;
     virtual void open(const Scene& scene) = 0;         // a fresh server with its accounts; throws Wrong
     virtual std::unique_ptr<Actor> actor(const Role& role) = 0;
+    virtual void settle() = 0;                         // until what was sent has had its effects
     virtual void pass(std::chrono::seconds time) = 0;
     virtual void restart() = 0;
     virtual xmpp::Time now() const = 0;

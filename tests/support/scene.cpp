@@ -157,6 +157,7 @@ private:
 
     bool set_server(const std::string& key, const std::string& value) {
         if (key == "expect_log") scene_.expected_log.push_back(value);
+        else if (key == "only_in_process") scene_.only_in_process = value;
         else scene_.settings.emplace_back(key, value);
         return true;
     }

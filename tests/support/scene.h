@@ -46,6 +46,7 @@ struct Scene {
     std::string file, title;
     std::vector<std::pair<std::string, std::string>> settings;   // [Server]: key, value
     std::vector<std::string> expected_log;                       // errors that the server is expected to log
+    std::string only_in_process;                                 // why it is for that stage alone, or empty
     std::vector<Role> accounts;                                  // [Account]: jid and password alone
     std::vector<Role> cast;
     std::vector<Step> steps;
