@@ -64,7 +64,8 @@ Stanza unavailable_from(const Jid& resource) {
 }
 
 void write_delay(xmpp::XmlWriter& w, const Account& account, storage::Time since) {
-    w.open("delay", ns::delay).attr("from", account.jid().domainpart()).attr("stamp", xmpp::format_date_time(since)).close();
+    w.open("delay", ns::delay).attr("from", account.jid().domainpart());
+    w.attr("stamp", xmpp::format_date_time(since)).close();
 }
 
 bool is_available(const Account& account) {
@@ -88,7 +89,8 @@ void Presence::from_client(Session& session, const Stanza& stanza) {
 
 void Presence::become_available(Session& session, const Stanza& stanza) {
     const auto priority = priority_of(stanza);
-    if (!priority) return host_.worker.router.bounce(stanza, {}, {Condition::bad_request, "the priority is no number from -128 to 127"});
+    if (!priority)
+        return host_.worker.router.bounce(stanza, {}, {Condition::bad_request, "the priority is no number from -128 to 127"});
     const bool is_initial = !session.is_available();
     session.set_available(stanza, *priority);
     Last& last = last_[session];
@@ -273,7 +275,8 @@ void Presence::answer_stranger(Account& account, JidView prober) {
     bool answered = false;
     const auto sessions = account.sessions();
     for (const auto& session : sessions) {
-        if (!session->has_directed() || !(session->directed().contains(full) || session->directed().contains(bare))) continue;
+        if (!session->has_directed()) continue;
+        if (!session->directed().contains(full) && !session->directed().contains(bare)) continue;
         xmpp::XmlWriter w;
         w.open("presence").attr("from", session->jid().text());
         host_.worker.router.send_xml(w.take(), prober);

@@ -94,7 +94,8 @@ storage::Task<storage::Result<bool>> Roster::store(RosterItem item) {
         item.groups.clear();
     }
     // RFC 6121 §2.6.1: strictly rising. Following the clock, it rises even where the account was made anew.
-    if (news) item.version = std::max(version_ + 1, static_cast<std::uint64_t>(account_.worker().now().time_since_epoch().count()));
+    const auto now = static_cast<std::uint64_t>(account_.worker().now().time_since_epoch().count());
+    if (news) item.version = std::max(version_ + 1, now);
 
     auto& rosters = account_.worker().storage().rosters();
     if (!item.in_roster && !item.removed && !item.pending_in) {

@@ -30,7 +30,9 @@ struct Change {
 
 // RFC 6121 §2.3.1, §2.3.3. 'ask', 'approved' and any 'subscription' but "remove" are ignored (§2.1.2).
 xmpp::Result<Change, xmpp::StanzaError> read_change(const xmpp::Element& query, const xmpp::Jid& own) {
-    const auto bad = [](Condition condition, std::string text = {}) { return Failure{xmpp::StanzaError{condition, std::move(text)}}; };
+    const auto bad = [](Condition condition, std::string text = {}) {
+        return Failure{xmpp::StanzaError{condition, std::move(text)}};
+    };
     // §2.3.3: exactly one <item/>.
     const xmpp::Element item = query.first_child();
     if (query.child_count() != 1 || !item.is("item", ns::roster)) return bad(Condition::bad_request, "one <item/> is wanted");
@@ -52,7 +54,8 @@ xmpp::Result<Change, xmpp::StanzaError> read_change(const xmpp::Element& query, 
         if (!group.is("group", ns::roster)) continue;
         std::string text = group.text();
         // §2.3.3: a group that is empty or too long.
-        if (text.empty() || text.size() > longest_name) return bad(Condition::not_acceptable, "a group's name is empty or too long");
+        if (text.empty() || text.size() > longest_name)
+            return bad(Condition::not_acceptable, "a group's name is empty or too long");
         // §2.3.3: more than one <group/> of the same name.
         if (std::find(change.groups.begin(), change.groups.end(), text) != change.groups.end())
             return bad(Condition::bad_request, "a group is there twice");

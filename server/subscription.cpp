@@ -199,7 +199,8 @@ storage::Task<void> Subscriptions::send(std::shared_ptr<Session> session, Stanza
     const SubscriptionState before = state_of(item);
     const SubscriptionStep step = outbound_step(before, request);
     // RFC 6121 §3.1.2, §3.1.5, §3.4.2: who is asked, let in or approved in advance is in the roster.
-    const bool joins = !item.in_roster && (request == Request::subscribe || (request == Request::subscribed && step.next != before));
+    const bool approves = request == Request::subscribed && step.next != before;
+    const bool joins = !item.in_roster && (request == Request::subscribe || approves);
     if (joins && roster.size() >= host_.worker.config->limits.roster_items)
         co_return router.bounce(stanza, contact, {Condition::resource_constraint, "The roster is full."});
     if (joins || step.next != before) {
