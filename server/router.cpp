@@ -28,6 +28,12 @@ namespace {
 const StanzaError service_unavailable{Condition::service_unavailable};
 const StanzaError try_later{xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."};
 
+std::string escaped(std::string_view text) {
+    std::string xml;
+    xmpp::append_escaped_attribute(xml, text);
+    return xml;
+}
+
 bool is_request(const Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
 
 // RFC 6120 §8.2.3: an id, and exactly one child element.
@@ -150,7 +156,12 @@ void Router::to_account(Account& account, const Stanza& stanza, JidView to) try 
 
 // RFC 6121 §8.5.1: no such user. Message and IQ are answered as for a user who is offline; presence never is.
 void Router::to_nobody(const Stanza& stanza, JidView to) {
-    if (stanza.kind() == Kind::presence) return;
+    if (stanza.kind() == Kind::presence) {
+        // §4.3.2: a probe by who is not subscribed, to somebody or nobody, is answered alike.
+        if (stanza.type() == "probe")
+            send_xml("<presence type='unsubscribed' from='" + escaped(to.bare().text()) + "'/>", stanza.from().bare());
+        return;
+    }
     if (stanza.kind() == Kind::message && stanza.type() == "headline") return;
     if (stanza.kind() == Kind::message || !is_request(stanza)) return bounce(stanza, to, service_unavailable);
     const xmpp::Element payload = stanza.element().first_child();
