@@ -57,10 +57,9 @@ private:
     Verdict screen_inbound(Passage& passage) {
         if (!is_blocked(passage.account, passage.from)) return Verdict::pass();
         const xmpp::Stanza& stanza = passage.stanza;
-        const bool is_answered = stanza.kind() == xmpp::Kind::message
-                                     ? !stanza.is_error()
-                                     : stanza.kind() == xmpp::Kind::iq && (stanza.type() == "get" || stanza.type() == "set");
-        return is_answered ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
+        const bool is_message = stanza.kind() == xmpp::Kind::message && !stanza.is_error();
+        const bool is_request = stanza.kind() == xmpp::Kind::iq && (stanza.type() == "get" || stanza.type() == "set");
+        return is_message || is_request ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
     }
 
     // §3.3: nor is what came and was stored before the block.
@@ -140,7 +139,7 @@ private:
         if (!changed) co_return IqReply{changed.error()};
 
         for (const Jid& jid : gone) list.erase(jid.text());
-        for (const Jid& jid : gone) send_presence(*iq.account, jid);
+        for (const Jid& jid : gone) send_available(*iq.account, jid);
         push(*iq.account, "unblock", *named);
         co_return IqReply::result();
     }
@@ -148,7 +147,8 @@ private:
     static xmpp::Result<std::vector<Jid>, xmpp::StanzaError> named_in(const xmpp::Element& command) {
         std::vector<Jid> named;
         for (const xmpp::Element item : command.children()) {
-            if (!item.is("item", ns) || item.attr("jid").empty()) return xmpp::Failure{xmpp::StanzaError{Condition::bad_request}};
+            const bool is_complete = item.is("item", ns) && !item.attr("jid").empty();
+            if (!is_complete) return xmpp::Failure{xmpp::StanzaError{Condition::bad_request}};
             auto jid = Jid::parse(item.attr("jid"));
             if (!jid) return xmpp::Failure{xmpp::StanzaError{Condition::jid_malformed}};
             named.push_back(std::move(*jid));
@@ -168,36 +168,39 @@ private:
             for (const Jid& jid : directed) {
                 session->directed().erase(jid);
                 if (std::ranges::find(contacts, jid) != contacts.end()) continue;
-                xmpp::XmlWriter w;
-                w.open("presence").attr("type", "unavailable").attr("from", session->jid().text()).attr("to", jid.text());
-                worker_.router.send_xml(w.take(), jid);
+                send_presence("unavailable", session->jid(), jid);
             }
         }
     }
 
     // §3.4: the contact sees the user again; a probe (RFC 6121 §4.3) asks for what the user did not see.
-    void send_presence(Account& account, const Jid& unblocked) {
+    void send_available(Account& account, const Jid& unblocked) {
         const auto is_available = [](const auto& session) { return session->is_available(); };
         if (std::ranges::none_of(account.sessions(), is_available)) return;
+        // Unless another item of the list still blocks it.
         for (const Jid& jid : contacts_behind(account, unblocked, &Roster::sends_presence_to))
             if (!is_blocked(account, jid)) worker_.presence.share(account, jid);
-        for (const Jid& jid : contacts_behind(account, unblocked, &Roster::receives_presence_from)) {
-            if (is_blocked(account, jid)) continue;  // by another item of the list
-            xmpp::XmlWriter w;
-            w.open("presence").attr("type", "probe").attr("from", account.jid().text()).attr("to", jid.text());
-            worker_.router.send_xml(w.take(), jid);
-        }
+        for (const Jid& jid : contacts_behind(account, unblocked, &Roster::receives_presence_from))
+            if (!is_blocked(account, jid)) send_presence("probe", account.jid(), jid);
+    }
+
+    void send_presence(std::string_view type, const Jid& from, const Jid& to) {
+        xmpp::XmlWriter w;
+        w.open("presence").attr("type", type).attr("from", from.text()).attr("to", to.text());
+        worker_.router.send_xml(w.take(), to);
     }
 
     // The contacts that an item of the list means: a full JID is told as such, a domain is everybody there.
-    static std::vector<Jid> contacts_behind(const Account& account, const Jid& item, bool (Roster::*has_subscription)(JidView) const) {
+    using HasSubscription = bool (Roster::*)(JidView) const;
+    static std::vector<Jid> contacts_behind(const Account& account, const Jid& item, HasSubscription has_subscription) {
         std::vector<Jid> contacts;
         if (!item.is_domain()) {
             if ((account.roster.*has_subscription)(item.view().bare())) contacts.push_back(item);
             return contacts;
         }
         for (const auto& [jid, roster_item] : account.roster.items())
-            if (jid.domainpart() == item.domainpart() && (account.roster.*has_subscription)(jid)) contacts.push_back(jid);
+            if (jid.domainpart() == item.domainpart() && (account.roster.*has_subscription)(jid))
+                contacts.push_back(jid);
         return contacts;
     }
 
@@ -206,8 +209,8 @@ private:
         for (const auto& session : account.sessions()) {
             if (!wants_pushes_[*session]) continue;
             xmpp::XmlWriter w;
-            w.open("iq").attr("type", "set").attr("id", "blocking-" + std::to_string(++pushes_)).attr("to", session->jid().text());
-            w.open(command, ns);
+            w.open("iq").attr("type", "set").attr("id", "blocking-" + std::to_string(++pushes_));
+            w.attr("to", session->jid().text()).open(command, ns);
             for (const Jid& jid : items) w.open("item").attr("jid", jid.text()).close();
             session->send_xml(w.take());
         }

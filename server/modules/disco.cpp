@@ -55,7 +55,8 @@ private:
         w.open("query", ns_info);
         if (node) w.attr("node", *node);  // §3.2: mirrored
         for (const auto& identity : of.identities)
-            w.open("identity").attr("category", identity.category).attr("type", identity.type).attr_if("name", identity.name).close();
+            w.open("identity").attr("category", identity.category).attr("type", identity.type)
+                .attr_if("name", identity.name).close();
         // Several modules may need the same feature; XEP-0115 §5.4 takes a repeated one for an attack.
         std::vector<std::string_view> features{of.features.begin(), of.features.end()};
         std::ranges::sort(features);

@@ -22,7 +22,8 @@ public:
         host.disco.feature(ns);
         host.disco.account_feature(ns);
         host.iq.get<&LastActivity::of_server>(Asked::server, ns, "query", this);
-        host.iq.get<&LastActivity::of_account>(Asked::account, ns, "query", this, Condition::forbidden).guards_resources = true;
+        auto& of_account = host.iq.get<&LastActivity::of_account>(Asked::account, ns, "query", this, Condition::forbidden);
+        of_account.guards_resources = true;
         host.at<&LastActivity::screen>(host.inbound, Station::screen, this);
     }
 
@@ -44,8 +45,8 @@ private:
     // §4: the question does not reach a resource whose presence the asker may not see.
     Verdict screen(Passage& passage) {
         const xmpp::Stanza& stanza = passage.stanza;
-        if (stanza.kind() != xmpp::Kind::iq || !passage.to.is_full() || stanza.type() != "get" || !stanza.child("query", ns))
-            return Verdict::pass();
+        const bool is_question = stanza.kind() == xmpp::Kind::iq && stanza.type() == "get" && stanza.child("query", ns);
+        if (!is_question || !passage.to.is_full()) return Verdict::pass();
         return may_know(passage.account, passage.from) ? Verdict::pass() : Verdict::bounce(Condition::forbidden);
     }
 
@@ -54,7 +55,7 @@ private:
     }
 
     static IqReply answer(std::chrono::microseconds ago, std::string_view status) {
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::max(ago, std::chrono::microseconds{}));
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(std::max(ago, std::chrono::microseconds{}));
         xmpp::XmlWriter w;
         w.open("query", ns).attr("seconds", static_cast<std::uint64_t>(seconds.count())).text(status);
         return w.take();

@@ -18,7 +18,8 @@ using xmpp::Stanza;
 constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
 constexpr std::string_view ns_hints = "urn:xmpp:hints";
 
-const xmpp::StanzaError not_stored{xmpp::ErrorType::wait, xmpp::Condition::resource_constraint, "The message could not be stored."};
+const xmpp::StanzaError not_stored{xmpp::ErrorType::wait, xmpp::Condition::resource_constraint,
+                                   "The message could not be stored."};
 
 class Offline final : public Module {
 public:
@@ -43,8 +44,8 @@ private:
         uncommitted.push_back({++tickets_});
         const storage::LogId entry = passage.account.log.append(
             storage::Direction::incoming, passage.from, passage.stanza, standing_alone(passage),
-            [this, account = passage.account.weak_from_this(), stanza = passage.stanza, ticket = tickets_](bool committed) {
-                if (const auto still_there = account.lock()) settled(*still_there, stanza, ticket, committed);
+            [this, weak = passage.account.weak_from_this(), stanza = passage.stanza, ticket = tickets_](bool committed) {
+                if (const auto account = weak.lock()) settled(*account, stanza, ticket, committed);
             });
         if (std::exchange(refused_, false)) return Verdict::bounce(not_stored);
         passage.logged_as = entry;
@@ -60,7 +61,7 @@ private:
         if (message.child("no-permanent-store", ns_hints) && has_taker(passage.account)) return false;
         if (message.child("store", ns_hints)) return true;                   // §4.4
         if (message.type() == "groupchat" || message.type() == "headline") return false;  // XEP-0160 §3
-        return std::ranges::any_of(message.children(), is_content);
+        return has_content(message);
     }
 
     static bool has_taker(const Account& account) {
@@ -68,6 +69,7 @@ private:
     }
 
     // XEP-0160 §3: chat states alone are not worth keeping, nor is what only goes along with a message.
+    static bool has_content(const Stanza& message) { return std::ranges::any_of(message.children(), is_content); }
     static bool is_content(const Element& child) {
         return child.ns() != ns_chat_states && child.ns() != ns_hints && child.ns() != xmpp::ns::stanza_id &&
                child.ns() != xmpp::ns::delay && !child.is("thread", xmpp::ns::client);
@@ -86,7 +88,7 @@ private:
     // RFC 6121 §8.5.2.2.1: stored is taken care of.
     Verdict unclaimed(Passage& passage) {
         // A chat state that nobody sees is no loss worth an error.
-        if (passage.logged_as == 0) return std::ranges::any_of(passage.stanza.children(), is_content) ? Verdict::pass() : Verdict::drop();
+        if (passage.logged_as == 0) return has_content(passage.stanza) ? Verdict::pass() : Verdict::drop();
         for (Uncommitted& each : uncommitted_[passage.account])
             if (each.entry == passage.logged_as) each.is_unclaimed = true;
         return Verdict::drop();

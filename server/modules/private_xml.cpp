@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// XEP-0049 1.2: Private XML Storage — an account keeps XML that only its own clients see, by namespace and name of the
-// element. Refuses the namespaces that the XEP calls reserved (§2.3). One element is asked for at a time; several of one
-// namespace may be set at once.
+// XEP-0049 1.2: Private XML Storage — an account keeps XML that only its own clients see, by namespace and name of
+// the element. Refuses the namespaces that the XEP calls reserved (§2.3). One element is asked for at a time; several
+// of one namespace may be set at once.
 #include <map>
 
 #include "server/account.h"
@@ -62,8 +62,8 @@ private:
     // §2.3: a namespace of its own, and none that is reserved.
     static bool may_keep(const xmpp::Element& element) {
         const std::string_view own = element.ns();
-        return !own.empty() && !own.starts_with("jabber:") && !own.starts_with("http://jabber.org/") && own != "vcard-temp" &&
-               own.size() + element.name().size() < longest_key;
+        const bool is_reserved = own.starts_with("jabber:") || own.starts_with("http://jabber.org/") || own == "vcard-temp";
+        return !own.empty() && !is_reserved && own.size() + element.name().size() < longest_key;
     }
 
     static std::string key_of(const xmpp::Element& element) {

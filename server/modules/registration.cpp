@@ -60,7 +60,8 @@ Submitted read(const xmpp::Element& query) {
     return submitted;
 }
 
-xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_view type, std::string_view label, std::string value = {}) {
+xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_view type, std::string_view label,
+                           std::string value = {}) {
     xmpp::FormField field;
     field.var = var;
     field.type = type;
@@ -103,7 +104,8 @@ private:
         const std::string domain = iq.domain;
         if (!by_phone(domain) && !by_name()) co_return IqReply{Condition::service_unavailable};
         if (iq.stanza.type() == "get") co_return IqReply{first_step(domain)};
-        if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};  // §3.2: nobody is logged in
+        // §3.2: nobody is logged in.
+        if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};
         Submitted submitted = read(iq.payload);
         if (submitted.is_cancelled) {
             pending_.erase(iq.stream);
@@ -127,7 +129,8 @@ private:
         }
         // §3.1: what is required was not given.
         const auto waiting = pending_.find(iq.stream);
-        if (waiting != pending_.end()) co_return IqReply{ask_again("The code is missing.", second_step(waiting->second))};
+        if (waiting != pending_.end())
+            co_return IqReply{ask_again("The code is missing.", second_step(waiting->second))};
         co_return IqReply{ask_again("Something that is required is missing.", first_step(domain))};
     }
 
@@ -143,9 +146,10 @@ private:
 
     // The PIN: the key comes back, shown once.
     Task<IqReply> confirm(IqBeforeLogin iq, Submitted submitted) {
-        if (submitted.id.empty())
-            if (const auto waiting = pending_.find(iq.stream); waiting != pending_.end()) submitted.id = waiting->second;
-        auto confirming = worker_.server.registration().confirm(submitted.id, submitted.pin, submitted.device, iq.client_address);
+        const auto waiting = pending_.find(iq.stream);
+        if (submitted.id.empty() && waiting != pending_.end()) submitted.id = waiting->second;
+        auto confirming = worker_.server.registration().confirm(submitted.id, submitted.pin, submitted.device,
+                                                                iq.client_address);
         const auto issued = co_await confirming;
         if (!issued) {
             if (issued.error().kind == auth::RegistrationError::Kind::wrong_pin)
@@ -153,7 +157,8 @@ private:
             co_return IqReply{refused(issued.error(), iq.domain)};
         }
         pending_.erase(iq.stream);
-        log::info("registered", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
+        log::info("registered",
+                  {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
         co_return IqReply{key_shown(*issued)};
     }
 
@@ -166,9 +171,10 @@ private:
             co_return IqReply{ask_again("This user name is not allowed.", first_step(iq.domain))};
         // Nobody makes himself an admin.
         if (worker_.config->is_admin(*jid)) co_return IqReply{Condition::conflict};
-        if (const auto wait = accounts_a_minute_.take("", worker_.now()); wait.count() > 0) co_return IqReply{too_many(wait)};
-        auto making = auth::make_password_account(worker_.storage(), worker_.server.hashes(), *jid, std::move(submitted.password),
-                                                  worker_.config->auth.iterations);
+        const auto wait = accounts_a_minute_.take("", worker_.now());
+        if (wait.count() > 0) co_return IqReply{too_many(wait)};
+        auto making = auth::make_password_account(worker_.storage(), worker_.server.hashes(), *jid,
+                                                  std::move(submitted.password), worker_.config->auth.iterations);
         const auto made = co_await making;
         if (!made) co_return IqReply{refused(made.error(), *jid)};
         log::info("registered", {{"jid", jid->text()}, {"address", iq.client_address}});
@@ -230,7 +236,8 @@ private:
         add_field(form, "device", "text-single", "Device", issued.device_id);
         form.hidden_form_type(ns);
         xmpp::XmlWriter w;
-        w.open("query", ns).leaf("registered").leaf("instructions", how).leaf("username", username).leaf("password", issued.key);
+        w.open("query", ns).leaf("registered").leaf("instructions", how);
+        w.leaf("username", username).leaf("password", issued.key);
         form.write(w);
         return w.take();
     }
@@ -250,13 +257,15 @@ private:
     }
 
     static StanzaError too_many(std::chrono::seconds wait) {
-        return {ErrorType::wait, Condition::resource_constraint, "Try again in " + std::to_string(wait.count()) + " seconds."};
+        return {ErrorType::wait, Condition::resource_constraint,
+                "Try again in " + std::to_string(wait.count()) + " seconds."};
     }
 
     StanzaError refused(const auth::RegistrationError& error, std::string_view domain) const {
         using Kind = auth::RegistrationError::Kind;
         switch (error.kind) {
-            case Kind::not_a_number: return ask_again("This is no phone number in international form.", first_step(domain));
+            case Kind::not_a_number:
+                return ask_again("This is no phone number in international form.", first_step(domain));
             case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step(domain));
             case Kind::too_many: return too_many(error.retry_after);
             case Kind::disabled: return {Condition::not_allowed, "This number cannot be registered here."};
@@ -272,7 +281,9 @@ private:
             case Kind::not_allowed: return {Condition::not_acceptable, "This user name or password is not allowed."};
             case Kind::conflict: return Condition::conflict;
             case Kind::not_found: return Condition::registration_required;
-            case Kind::unavailable: log::warn("registration not stored", {{"jid", jid.text()}, {"why", error.text}}); break;
+            case Kind::unavailable:
+                log::warn("registration not stored", {{"jid", jid.text()}, {"why", error.text}});
+                break;
             case Kind::busy: break;
         }
         return try_later();
@@ -318,7 +329,7 @@ private:
         const bool is_named = username ? *username == jid.localpart() : xmpp::Jid::parse(submitted.username) == jid;
         if (!submitted.username.empty() && !is_named) co_return IqReply{Condition::bad_request};
         if (!iq.account->record().phone.empty())
-            co_return IqReply{StanzaError{Condition::not_allowed, "The key of this account is changed by registering its number again."}};
+            co_return IqReply{StanzaError{Condition::not_allowed, "Register the number again to be given a new key."}};
         auto changing = auth::change_password(worker_.storage(), worker_.server.hashes(), iq.account->id(),
                                               std::move(submitted.password), worker_.config->auth.iterations);
         const auto changed = co_await changing;
@@ -326,7 +337,8 @@ private:
         log::info("password changed", {{"jid", jid.text()}});
         // The reply goes out first. RFC 6120 §4.9.3.16: <reset/> asks the client to log in again.
         worker_.loop.post([session = std::weak_ptr{iq.session}, &server = worker_.server, jid] {
-            if (const auto still_there = session.lock()) still_there->end({xmpp::StreamCondition::reset, "Log in with the new password."});
+            if (const auto still_there = session.lock())
+                still_there->end({xmpp::StreamCondition::reset, "Log in with the new password."});
             server.keys_changed(jid);
         });
         co_return IqReply::result();
