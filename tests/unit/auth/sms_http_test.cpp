@@ -216,7 +216,7 @@ TEST_CASE("a provider's Retry-After is kept") {
 }
 
 TEST_CASE("the end does not wait longer than the time-out") {
-    HttpServer server{{0}};
+    HttpServer server{std::vector<int>(10, 0)};
     auto rules = rules_for(server);
     rules.timeout = 300ms;
     rules.attempts = 10;
@@ -225,7 +225,7 @@ TEST_CASE("the end does not wait longer than the time-out") {
     {
         const auto gateway = http_gateway(rules, logged.log());
         CHECK(gateway->send(sms));
-        CHECK(server.requests(1).size() == 1);
+        CHECK_FALSE(server.requests(1).empty());
     }
     CHECK(std::chrono::steady_clock::now() - started < 3s);
     // Whether the request's own time-out or the gateway's came first: one error says that it was not sent.
