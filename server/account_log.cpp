@@ -18,6 +18,17 @@ constexpr std::size_t catch_up_batch = 100;          // entries in memory at onc
 constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
 constexpr std::size_t catch_up_unsent = 256 * 1024;  // bytes in the socket's queue above which catching up waits
 
+namespace {
+
+// RFC 6121 §5.2.2: a type that nobody knows is "normal".
+std::string_view known_type(std::string_view type) {
+    for (const std::string_view known : {"chat", "groupchat", "headline", "error"})
+        if (type == known) return known;
+    return "normal";
+}
+
+}  // namespace
+
 void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& devices) {
     last_ = last;
     cursors_.clear();
@@ -39,7 +50,7 @@ storage::LogId AccountLog::append(storage::Direction direction, xmpp::JidView pe
     entry.id = last_;
     entry.direction = direction;
     entry.peer = xmpp::Jid{peer};
-    entry.stanza_type = stanza.type();
+    entry.stanza_type = known_type(stanza.type());
     entry.origin_id = stanza.id();
     entry.xml = std::move(standing_alone);
     ++pending_;
