@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The storage URL of the configuration: sqlite:PATH or mysql://user:password@host:port/database, with
 // ?option=value.
+// SQLite's: max_pages. MySQL's: socket, ssl, ssl-ca, ssl-verify, connect-timeout, answer-timeout (seconds).
 #pragma once
 
 #include "storage/mysql/connection.h"

@@ -22,11 +22,9 @@ public:
     TestExecutor& operator=(const TestExecutor&) = delete;
 
     void post(storage::Job job) override {
-        {
-            const std::lock_guard lock{mutex_};
-            jobs_.push_back(std::move(job));
-        }
-        wake_.notify_one();
+        const std::lock_guard lock{mutex_};
+        jobs_.push_back(std::move(job));
+        wake_.notify_one();  // under the lock: once it is free, the executor may be gone
     }
 
     // False when it did not become true in time.
