@@ -198,6 +198,9 @@ int serve(const std::optional<std::string>& config_file, const std::optional<std
     if (const std::string problem = make_data_directory(config->data); !problem.empty()) return fail("cannot make the data directory", problem);
     if (const std::string path = admin::socket_path(config->data); admin::somebody_answers(path)) return fail("another server uses this data directory", path);
 
+    std::error_code was_not_there;
+    std::filesystem::remove(config->data + addresses_file, was_not_there);   // of a server that was killed
+
     std::unique_ptr<storage::Storage> storage;
     const storage::Options options = storage_options(*config);
     const bool is_open = attempt_until_done(signals, "cannot open the storage", [&]() -> std::optional<storage::StorageError> {

@@ -136,8 +136,9 @@ storage::Task<Answer> run(Context& context, const Command& command, Json values)
     const std::string whom = about(command, *arguments);
     auto running = command.run(context, std::move(*arguments));
     Answer answer = co_await running;
-    if (command.role == Role::change)
-        log::info("admin command", {{"command", command.name}, {"jid", whom}, {"outcome", answer ? "done" : to_string(answer.error().kind)}});
+    const std::string_view outcome = answer ? "done" : to_string(answer.error().kind);
+    if (command.role == Role::change && whom.empty()) log::info("admin command", {{"command", command.name}, {"outcome", outcome}});
+    else if (command.role == Role::change) log::info("admin command", {{"command", command.name}, {"jid", whom}, {"outcome", outcome}});
     co_return std::move(answer);
 }
 

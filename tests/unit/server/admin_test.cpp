@@ -9,7 +9,9 @@
 #include <set>
 #include <sstream>
 
+#include <arpa/inet.h>
 #include <catch2/catch.hpp>
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include "auth/sasl.h"
@@ -18,6 +20,7 @@
 #include "server/admin/unix_socket.h"
 #include "server/log.h"
 #include "tests/unit/server/running_server.h"
+#include "xmpp/base64.h"
 
 namespace {
 
@@ -100,6 +103,50 @@ public:
     }
 
 private:
+    Descriptor descriptor_;
+    std::string input_;
+};
+
+// An ordinary client, as far as a bound resource.
+class XmppClient {
+public:
+    XmppClient(const RunningServer& running, const std::string& password, const std::string& resource)
+        : descriptor_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+        const std::string& address = running.server->addresses().c2s.front();
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        timeval patience{20, 0};
+        ::setsockopt(descriptor_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        REQUIRE(::connect(descriptor_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+        const std::string header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+        const std::string plain = std::string{'\0'} + "romeo" + '\0' + password;
+        exchange(header, "</stream:features>");
+        exchange("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + xmpp::base64(plain) + "</auth>", "<success");
+        exchange(header, "</stream:features>");
+        exchange("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>", "</iq>");
+    }
+    std::string read_to_the_end() {
+        while (read()) {}
+        return input_;
+    }
+
+private:
+    void exchange(const std::string& out, const std::string& until) {
+        input_.clear();
+        REQUIRE(::send(descriptor_.get(), out.data(), out.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(out.size()));
+        while (input_.find(until) == std::string::npos && read()) {}
+        INFO(input_);
+        REQUIRE(input_.find(until) != std::string::npos);
+    }
+    bool read() {
+        char buffer[4096];
+        const ssize_t count = ::recv(descriptor_.get(), buffer, sizeof buffer, 0);
+        if (count > 0) input_.append(buffer, static_cast<std::size_t>(count));
+        return count > 0;
+    }
+
     Descriptor descriptor_;
     std::string input_;
 };
@@ -316,7 +363,7 @@ TEST_CASE("commands of several connections are served at the same time") {
     Json lines = Json::array();
     for (int i = 0; i < 400; ++i) lines.push_back("slow" + std::to_string(i) + "@localhost secret");
     RawClient slow{running.socket_path()};
-    REQUIRE(slow.send(Json{{"command", "account import"}, {"parameters", {{"file", lines}, {"iterations", 3000}}}}.dump() + "\n"));
+    REQUIRE(slow.send(Json{{"command", "account import"}, {"parameters", {{"file", lines}, {"iterations", 300}}}}.dump() + "\n"));
     for (int i = 0; i < 5; ++i) CHECK(ask(running, "queues"));
     CHECK(slow.receive()["result"]["added"] == 400);
 }
@@ -340,6 +387,41 @@ TEST_CASE("status, queues, hooks and version tell of the running server") {
     CHECK((*hooks)["modules"].size() > 3);
     CHECK((*ask(running, "sessions"))["total"] == 0);
     CHECK(problem_of(ask(running, "kick", {{"jid", "romeo@localhost"}})) == "not-found");
+}
+
+TEST_CASE("sessions are listed and kicked, and end when the account's keys change") {
+    RunningServer running{[](server::Config& config) { config.c2s.require_tls = false; }};
+    running.open_admin_socket();
+    REQUIRE(ask(running, "account add", {{"jid", "romeo@localhost"}, {"password", "secret"}}));
+    const std::string jid = "romeo@localhost";
+
+    XmppClient phone{running, "secret", "phone"}, laptop{running, "secret", "laptop"};
+    const Answer listed = ask(running, "sessions");
+    REQUIRE(listed);
+    REQUIRE((*listed)["total"] == 2);
+    CHECK((*listed)["sessions"][0]["jid"] == "romeo@localhost/phone");
+    CHECK((*listed)["sessions"][0]["address"] == "127.0.0.1");
+    CHECK((*listed)["sessions"][0]["tls"] == false);
+    CHECK((*ask(running, "sessions", {{"limit", 1}}))["sessions"].size() == 1);
+    CHECK((*ask(running, "sessions", {{"jid", "juliet@localhost"}}))["total"] == 0);
+    CHECK((*ask(running, "device list", {{"jid", jid}}))["devices"][0]["sessions"] == 2);
+
+    CHECK(problem_of(ask(running, "kick", {{"jid", jid + "/toaster"}})) == "not-found");
+    REQUIRE(ask(running, "kick", {{"jid", jid + "/phone"}, {"reason", "tea <time>"}}));
+    const std::string kicked = phone.read_to_the_end();
+    CHECK(kicked.find("<policy-violation") != std::string::npos);
+    CHECK(kicked.find("tea &lt;time&gt;") != std::string::npos);
+    CHECK((*ask(running, "sessions"))["total"] == 1);
+
+    REQUIRE(ask(running, "account passwd", {{"jid", jid}, {"password", "better"}}));
+    CHECK(laptop.read_to_the_end().find("<not-authorized") != std::string::npos);
+    XmppClient again{running, "better", "phone"};
+    REQUIRE(ask(running, "kick", {{"jid", jid}}));
+    CHECK(again.read_to_the_end().find("<policy-violation") != std::string::npos);
+    XmppClient last{running, "better", "phone"};
+    REQUIRE(ask(running, "account remove", {{"jid", jid}}));
+    CHECK(last.read_to_the_end().find("<not-authorized") != std::string::npos);
+    CHECK((*ask(running, "sessions"))["total"] == 0);
 }
 
 TEST_CASE("reload says what was applied, what waits, and changes nothing when something is wrong") {

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
+#include <curl/curl.h>
 #include <netinet/in.h>
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
@@ -355,6 +356,33 @@ TEST_CASE("the client behind proxies is the last address that no trusted proxy h
     CHECK_FALSE(server::http::is_in_network("10.0.0.1", "10.0.0.0/x"));
     CHECK(server::http::is_in_network("10.0.0.1", "0.0.0.0/0"));
     CHECK_FALSE(server::http::is_in_network("10.0.0.128", "10.0.0.0/25"));
+}
+
+TEST_CASE("HTTPS answers like HTTP, with the server's own certificate") {
+    const RunningServer running;
+    const std::string& address = running.web->addresses().https.front();
+    const std::string url = "https://localhost" + address.substr(address.rfind(':'));
+    const std::unique_ptr<CURL, void (*)(CURL*)> curl{curl_easy_init(), curl_easy_cleanup};
+    const std::unique_ptr<curl_slist, void (*)(curl_slist*)> resolve{curl_slist_append(nullptr, ("localhost" + address.substr(address.rfind(':')) + ":127.0.0.1").c_str()),
+                                                                     curl_slist_free_all};
+    curl_easy_setopt(curl.get(), CURLOPT_RESOLVE, resolve.get());
+    curl_easy_setopt(curl.get(), CURLOPT_CAINFO, (running.directory.path() + "/localhost.crt").c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, static_cast<curl_write_callback>([](char* bytes, std::size_t size, std::size_t count, void* into) {
+        static_cast<std::string*>(into)->append(bytes, size * count);
+        return size * count;
+    }));
+    for (const auto& [path, expected] : std::vector<std::pair<std::string, std::string>>{{"/healthz", "{\"status\":\"alive\"}"}, {"/readyz", "{\"status\":\"ready\"}"}}) {
+        std::string body;
+        curl_easy_setopt(curl.get(), CURLOPT_URL, (url + path).c_str());
+        curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
+        CHECK(curl_easy_perform(curl.get()) == CURLE_OK);   // the second on the same connection
+        CHECK(body == expected);
+    }
+    // Plain HTTP, and nothing at all, on the TLS port.
+    RawClient plain{address};
+    plain.send(get("/healthz"));
+    CHECK_FALSE(plain.receive().starts_with("HTTP/1.1 200"));
+    { const RawClient gone{address}; }
 }
 
 TEST_CASE("metrics are in the text format of Prometheus") {
