@@ -46,6 +46,11 @@ public:
 
     ~HttpServer() {
         shutdown(listening_, SHUT_RDWR);
+        {
+            const std::lock_guard lock{mutex_};
+            stopping_ = true;
+            if (connection_ >= 0) shutdown(connection_, SHUT_RDWR);
+        }
         thread_.join();
         close(listening_);
     }
@@ -67,9 +72,16 @@ private:
             const int connection = accept(listening_, nullptr, nullptr);
             if (connection < 0 && errno == EINTR) continue;
             if (connection < 0) return;
-            serve(connection);
+            if (set_connection(connection)) serve(connection);
+            set_connection(-1);
             close(connection);
         }
+    }
+
+    bool set_connection(int connection) {
+        const std::lock_guard lock{mutex_};
+        connection_ = connection;
+        return !stopping_;
     }
 
     void serve(int connection) {
@@ -120,7 +132,9 @@ private:
     int port_ = 0;
     std::mutex mutex_;
     std::condition_variable came_;
-    std::vector<Request> requests_;  // guarded by mutex_
+    std::vector<Request> requests_;  // guarded by mutex_, as are the two below
+    int connection_ = -1;
+    bool stopping_ = false;
     std::thread thread_;
 };
 
