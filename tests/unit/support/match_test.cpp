@@ -45,6 +45,8 @@ TEST_CASE("what a scene expects matches, or does not") {
         {"an attribute too many", "<iq/>", "<iq type='get'/>", false},
         {"addresses that are not named", "<iq/>", "<iq to='a@b' from='c@d' id='1' xml:lang='en'/>", true},
         {"addresses inside count", "<iq><query/></iq>", "<iq><query id='1'/></iq>", false},
+        {"the language of a stanza inside", "<f><message/></f>", "<f><message xml:lang='en'/></f>", true},
+        {"the language of something else inside", "<f><body/></f>", "<f><body xml:lang='en'/></f>", false},
         {"another address", "<iq to='a@b'/>", "<iq to='a@c'/>", false},
         {"any value", "<iq id='{any}'/>", "<iq id='7'/>", true},
         {"any value, as scansion writes it", "<iq id='{scansion:any}'/>", "<iq id='7'/>", true},
