@@ -157,7 +157,8 @@ TEST_CASE("no file is longer than 500 lines, no function longer than 70") {
     for (const Source& source : sources()) {
         if (source.lines.size() > 500) too_long.push_back(source.path + ": " + std::to_string(source.lines.size()) + " lines");
         for (const Function& function : functions_of(source))
-            if (function.lines > 70)
+            // A test case may be one long table.
+            if (function.lines > (function.head.find("TEST_CASE") == std::string::npos ? 70 : 120))
                 too_long.push_back(source.path + ":" + std::to_string(function.first_line) + ": " + std::to_string(function.lines) + " lines: " +
                                    function.head.substr(0, function.head.find('\n')));
     }

@@ -131,6 +131,11 @@ bool begins_function(std::string head) {
     return head.find('(') != std::string::npos && !std::regex_search(head, no_function);
 }
 
+std::size_t code_lines(const std::vector<std::string>& lines, std::size_t first, std::size_t last) {
+    const auto holds_code = [](const std::string& line) { return line.find_first_not_of(" \t\",()") != std::string::npos; };
+    return static_cast<std::size_t>(std::count_if(lines.begin() + static_cast<std::ptrdiff_t>(first), lines.begin() + static_cast<std::ptrdiff_t>(last) + 1, holds_code));
+}
+
 }  // namespace
 
 std::vector<Function> functions_of(const Source& source) {
@@ -155,7 +160,7 @@ std::vector<Function> functions_of(const Source& source) {
             } else if (c == '}') {
                 if (in_function && depth == function_depth) {
                     in_function = false;
-                    found.push_back({head, head_line + 1, number - head_line + 1});
+                    found.push_back({head, head_line + 1, code_lines(lines, head_line, number)});
                     just_ended = true;
                 } else if (!in_function) {
                     head.clear();

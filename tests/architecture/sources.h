@@ -32,7 +32,7 @@ std::vector<std::string> without_comments(const std::vector<std::string>& lines)
 
 struct Function {
     std::string head;
-    std::size_t first_line, lines;
+    std::size_t first_line, lines;   // that hold code: no comments, no texts (a table of SQL is data)
 };
 // Bodies of functions, found by their braces: good enough to measure them.
 std::vector<Function> functions_of(const Source& source);
