@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// The database is down, dies, stalls (ATTACKS row 53): sessions stay, what was sent waits, and nothing that was acked is
+// lost or comes twice. How long the log's writer waits at most is tested where it can be set, in unit/storage.
+#include <catch2/catch.hpp>
+
+#include <future>
+#include <thread>
+
+#include "tests/clients/live_server.h"
+#include "tests/clients/wire_client.h"
+#include "tests/support/mariadb.h"
+
+using namespace tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* sm = "urn:xmpp:sm:3";
+
+void send_numbers(WireClient& sender, const std::string& to, int from, int count) {
+    std::string batch;
+    for (int n = from; n < from + count; ++n) batch += "<message to='" + to + "' type='chat' id='" + std::to_string(n) + "'><body>" + std::to_string(n) + "</body></message>";
+    sender.send(batch);
+}
+
+std::vector<int> numbers(int from, int count) {
+    std::vector<int> all;
+    for (int n = from; n < from + count; ++n) all.push_back(n);
+    return all;
+}
+
+// The next so many messages that are no errors.
+std::vector<int> receive_numbers(WireClient& client, std::size_t count) {
+    std::vector<int> all;
+    while (all.size() < count) {
+        const auto message = client.next_message();
+        if (!message) break;
+        if (message->attr_or_empty("type") == "chat") all.push_back(std::stoi(message->attr_or_empty("id")));
+    }
+    return all;
+}
+
+// Asks for an ack, and for another one, until it covers that many stanzas.
+bool is_acked(WireClient& client, unsigned wanted, std::chrono::seconds wait) {
+    const auto until = std::chrono::steady_clock::now() + wait;
+    client.send("<r xmlns='urn:xmpp:sm:3'/>");
+    while (std::chrono::steady_clock::now() < until) {
+        const auto node = client.next(100ms);
+        if (node && node->name == "a" && node->ns == sm && std::stoul(node->attr_or_empty("h")) >= wanted) return true;
+    }
+    return false;
+}
+
+unsigned ack_now(WireClient& client) {
+    client.send("<r xmlns='urn:xmpp:sm:3'/>");
+    for (;;) {
+        const Node node = client.element();
+        if (node.name == "a" && node.ns == sm) return static_cast<unsigned>(std::stoul(node.attr_or_empty("h")));
+    }
+}
+
+std::string error_of(const Node& stanza) {   // "wait resource-constraint"
+    for (const Node& child : stanza.children)
+        if (child.name == "error" && !child.children.empty()) return child.attr_or_empty("type") + " " + child.children.front().name;
+    return "";
+}
+
+bool is_in_log(const LiveServer& server, const std::string& text, std::chrono::seconds wait = 30s) {
+    const auto until = std::chrono::steady_clock::now() + wait;
+    while (server.log().find(text) == std::string::npos) {
+        if (std::chrono::steady_clock::now() > until) return false;
+        std::this_thread::sleep_for(20ms);
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a database that is down at start is said so and waited for") {
+    MariaDb& database = MariaDb::shared();
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.storage_url = database.url(name), .is_started = false}};
+    server.make_people();
+    database.kill();
+    // A process ends with the thread that started it: so this one waits for the test's end.
+    std::promise<void> up, over;
+    std::thread starting{[&server, &up, end = over.get_future()] {
+        try {
+            server.start();
+            up.set_value();
+        } catch (...) {  // handed on
+            up.set_exception(std::current_exception());
+        }
+        end.wait();
+    }};
+    auto is_up = up.get_future();
+    CHECK(is_in_log(server, "cannot open the storage"));
+    CHECK(is_in_log(server, "next_attempt_ms"));
+    CHECK(is_up.wait_for(0s) == std::future_status::timeout);   // neither up nor gone
+    CHECK_NOTHROW(database.restart());
+    CHECK_NOTHROW(is_up.get());
+    CHECK_NOTHROW(WireClient{*server, "romeo@localhost/orchard", LiveServer::password}.ping());
+    CHECK(server.log().find("s3cret") == std::string::npos);
+    over.set_value();
+    starting.join();
+}
+
+TEST_CASE("a database that dies while people chat: sessions stay, acks wait, nothing is lost") {
+    MariaDb& database = MariaDb::shared();
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.storage_url = database.url(name)}};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password}, romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    juliet.be_available();
+    romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    REQUIRE(romeo.element().name == "enabled");
+    send_numbers(romeo, "juliet@localhost", 0, 10);
+    send_numbers(romeo, "mercutio@localhost", 0, 10);   // his account is known to the server from now on, benvolio's is not
+    REQUIRE(is_acked(romeo, 20, 20s));
+    CHECK(receive_numbers(juliet, 10) == numbers(0, 10));
+
+    database.kill();
+    const auto killed = std::chrono::steady_clock::now();
+    send_numbers(romeo, "juliet@localhost", 10, 20);
+    send_numbers(romeo, "mercutio@localhost", 10, 20);
+    CHECK(receive_numbers(juliet, 20) == numbers(10, 20));   // who is there has them at once
+    CHECK(ack_now(romeo) == 20);                             // but they are not stored yet
+    CHECK(is_in_log(server, "the database cannot be used"));
+
+    // What cannot be done without the database fails as something that may work later.
+    auto logging_in = std::async(std::launch::async, [&] {
+        WireClient benvolio{*server};
+        benvolio.open_stream();
+        benvolio.authenticate("benvolio", LiveServer::password);
+        return benvolio.refusal();
+    });
+    romeo.send("<message to='benvolio@localhost' id='unknown'><body>Hi</body></message>");
+    juliet.send("<iq type='get' id='card'><vCard xmlns='vcard-temp'/></iq>");
+    CHECK(error_of(romeo.answer("unknown", 30s)) == "wait resource-constraint");
+    CHECK(error_of(juliet.answer("card", 30s)) == "wait resource-constraint");
+    CHECK(logging_in.get() == "temporary-auth-failure");
+    CHECK(std::chrono::steady_clock::now() - killed < 30s);
+    romeo.ping();
+    juliet.ping();
+
+    database.restart();
+    // 60 numbers, the message to benvolio, the ping.
+    CHECK(is_acked(romeo, 62, 20s));
+    CHECK(is_in_log(server, "the database can be used again"));
+    WireClient mercutio{*server, "mercutio@localhost/square", LiveServer::password};
+    mercutio.be_available();
+    CHECK(receive_numbers(mercutio, 30) == numbers(0, 30));
+    WireClient second{*server, "juliet@localhost/phone", LiveServer::second};
+    second.be_available();
+    CHECK(receive_numbers(second, 30) == numbers(0, 30));
+    second.ping();
+    mercutio.ping();
+    CHECK_FALSE(second.next_message(100ms));
+    CHECK_FALSE(mercutio.next_message(0ms));
+    CHECK_NOTHROW(WireClient{*server, "benvolio@localhost/garden", LiveServer::password}.ping());
+    CHECK(server.log().find("s3cret") == std::string::npos);
+}
+
+TEST_CASE("a database that stalls for a while costs nothing but time") {
+    MariaDb& database = MariaDb::shared();
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.storage_url = database.url(name)}};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password}, romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    juliet.be_available();
+    romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    REQUIRE(romeo.element().name == "enabled");
+    send_numbers(romeo, "mercutio@localhost", 0, 1);
+    REQUIRE(is_acked(romeo, 1, 20s));
+    database.freeze();
+    send_numbers(romeo, "juliet@localhost", 0, 50);
+    send_numbers(romeo, "mercutio@localhost", 1, 50);
+    auto logging_in = std::async(std::launch::async, [&] { return WireClient{*server}.log_in("benvolio@localhost/garden", LiveServer::password); });
+    CHECK(receive_numbers(juliet, 50) == numbers(0, 50));
+    CHECK(ack_now(romeo) == 1);
+    std::this_thread::sleep_for(1s);   // the stall itself
+    romeo.ping();
+    CHECK(logging_in.wait_for(0s) == std::future_status::timeout);
+    database.thaw();
+    CHECK(logging_in.get());
+    CHECK(is_acked(romeo, 102, 20s));
+    WireClient mercutio{*server, "mercutio@localhost/square", LiveServer::password};
+    mercutio.be_available();
+    CHECK(receive_numbers(mercutio, 51) == numbers(0, 51));
+    CHECK(server.process().logged_errors() == std::vector<std::string>{});
+}
