@@ -57,7 +57,7 @@ TEST_CASE("attack row 21: the gs2 flag is checked against the mechanism and what
     CHECK_NOTHROW(expect<Lookup>(exchange->receive("y,,n=romeo,r=abc")));
 }
 
-TEST_CASE("-PLUS does not exist without binding data, nor do unknown mechanisms") {
+TEST_CASE("no -PLUS exists without binding data, nor do unknown mechanisms") {
     for (const std::string name : {"SCRAM-SHA-1-PLUS", "SCRAM-SHA-512-PLUS", "SCRAM-MD5", "scram-sha-1", "",
                                    "EXTERNAL", "ANONYMOUS", "SCRAM-SHA-1-PLUS-PLUS", "SCRAM-SHA-1 "}) {
         CAPTURE(name);
