@@ -99,17 +99,19 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
             co_await net::Sleep{worker.loop, catch_up_retry};
             continue;
         }
-        if (!session->takes_messages() || !session->stream()) break;
-        for (const storage::LogEntry& entry : *entries) {
-            send_entry(*session, entry);
-            sent = entry.id;
+        // A hundred entries may be more than the session's outbox holds: they go out one by one.
+        std::size_t count = 0;
+        for (; count < entries->size() && session->takes_messages() && session->stream(); ++count) {
+            send_entry(*session, (*entries)[count]);
+            sent = (*entries)[count].id;
+            co_await session->drained(catch_up_unsent);
         }
-        if (entries->size() < catch_up_batch && last_ == horizon) {
+        if (count < entries->size()) break;  // it has gone
+        if (count < catch_up_batch && last_ == horizon && session->takes_messages() && session->stream()) {
             session->is_catching_up = false;
             session->is_caught_up = true;
             co_return;
         }
-        co_await session->drained(catch_up_unsent);
     }
     session->is_catching_up = false;
 }

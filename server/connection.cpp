@@ -81,10 +81,13 @@ void Connection::read() {
         if (!closing_) stream_->receive({buffer.data(), static_cast<std::size_t>(got)});
         return;
     }
-    // OpenSSL may hold decrypted bytes that epoll knows nothing of: read until it has none.
+    // OpenSSL may hold decrypted bytes that epoll knows nothing of: read until it has none. Of the rest no more than a
+    // buffer's worth a turn: others wait, and the outbox is looked at when the turn ends.
+    std::size_t taken = 0;
     do {
         std::size_t got = 0;
         const Progress progress = tls_->read(buffer, got);
+        taken += got;
         if (got > 0) {
             charge(got);
             if (!closing_) stream_->receive({buffer.data(), got});
@@ -94,6 +97,7 @@ void Connection::read() {
         if (progress == Progress::failed) return finish("TLS: " + tls_->problem());
         if (progress == Progress::want_write) return poll_for(EPOLLIN | EPOLLOUT);
         if (progress == Progress::want_read) return;
+        if (taken >= buffer.size() && !tls_->has_pending()) return;
     } while (polled_ != 0 && (input_wanted_ || closing_));
 }
 
@@ -182,8 +186,8 @@ void Connection::send(xmpp::Wire bytes) {
 
 void Connection::on_end_of_turn() {
     if (over_) return;
-    if (unsent_ > worker_->config->limits.outbox_bytes) return finish("the client does not read");
     flush();
+    if (!over_ && unsent_ > worker_->config->limits.outbox_bytes) finish("the client does not read");
 }
 
 void Connection::flush() {

@@ -32,8 +32,21 @@ std::string numeric(const sockaddr_storage& address, socklen_t length, bool with
     if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host, sizeof host, port, sizeof port,
                       NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return "?";
-    if (!with_port) return host;
+    // An IPv4 client of a dual-stack socket is the same client as without the mapping.
+    if (constexpr std::string_view mapped = "::ffff:"; !with_port)
+        return std::string_view{host}.starts_with(mapped) && std::strchr(host, '.') ? host + mapped.size() : host;
     return address.ss_family == AF_INET6 ? "[" + std::string{host} + "]:" + port : std::string{host} + ":" + port;
+}
+
+// Our workers share an address by SO_REUSEPORT, with which another server on it would go unnoticed: so whether there is one
+// is found out without.
+bool is_taken(const addrinfo& address) {
+    const int socket = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int one = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    const bool taken = socket >= 0 && ::bind(socket, address.ai_addr, address.ai_addrlen) != 0 && errno == EADDRINUSE;
+    if (socket >= 0) ::close(socket);
+    return taken;
 }
 
 }  // namespace
@@ -51,6 +64,7 @@ xmpp::Result<std::unique_ptr<Listener>, std::string> Listener::open(Worker& work
         return xmpp::Failure{address + ": " + ::gai_strerror(problem)};
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> freed{found, ::freeaddrinfo};
 
+    if (worker.index == 0 && is_taken(*found)) return xmpp::Failure{address + ": " + std::strerror(EADDRINUSE)};
     const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int one = 1;
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

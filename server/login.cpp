@@ -2,6 +2,8 @@
 // SASL (RFC 6120 §6) and resource binding (RFC 6120 §7) on a client's stream.
 #include "server/login.h"
 
+#include <algorithm>
+
 #include "auth/crypto.h"
 #include "server/account.h"
 #include "server/config.h"
@@ -109,7 +111,10 @@ storage::Task<void> Stream::look_up(std::string username) {
         credentials.disabled = account.disabled;
         for (const storage::Device& device : account.devices) credentials.keys.push_back({device.id, device.verifiers});
     } else {
-        credentials = auth::fake_credentials(worker_->server.fake_salt_secret(), username, worker_->config->auth.iterations);
+        // A name of digits is taken for a number, whose account would have device keys: nobody shall be told apart from it.
+        const bool is_like_a_number = worker_->config->registration.phone && username.find_first_not_of("0123456789") == username.npos;
+        const std::uint32_t iterations = is_like_a_number ? auth::RegistrationRules{}.iterations : worker_->config->auth.iterations;
+        credentials = auth::fake_credentials(worker_->server.fake_salt_secret(), username, iterations);
     }
     if (phase_ != Phase::closing && login_->exchange) on_sasl_step(login_->exchange->credentials(std::move(credentials)));
     go_on();

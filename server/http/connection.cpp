@@ -309,6 +309,11 @@ Task<void> Connection::serve() {
         deadline_.cancel();   // storage has deadlines of its own
         auto answering = answer(incoming, std::move(refusal));
         goes_on = co_await answering;
+        // Requests that came together: others have their turn between them, and the stack does not grow with their number.
+        if (goes_on && !input_.empty()) {
+            net::Sleep turn{loop_, net::Duration::zero()};
+            co_await turn;
+        }
     }
     auto parting = say_goodbye();
     co_await parting;

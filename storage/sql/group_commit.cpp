@@ -242,6 +242,8 @@ GroupCommit::Next GroupCommit::conclude(LogSlice& slice, const Seat::Outcome& ou
             slice.appends.clear();
         }
         put_back(slice, outcome.is_unknown);
+        // Cursors alone are left: who reads without them may be sent something twice, but is not kept out by a full disk.
+        if (error.kind == Error::Kind::full) settle(slice.last_number);
         next = after_failure(error, has_appends);
         expire();
     }
