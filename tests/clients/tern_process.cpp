@@ -54,7 +54,7 @@ void TernProcess::start(const std::string& binary, const Environment& environmen
     std::vector<char*> block;
     for (std::string& variable : variables) block.push_back(variable.data());
     block.push_back(nullptr);
-    std::string program = binary, command = "serve";
+    std::string program = std::filesystem::absolute(binary), command = "serve";  // it starts elsewhere
     char* arguments[] = {program.data(), command.data(), nullptr};
     const std::string log_file = directory_ + "/log";
 

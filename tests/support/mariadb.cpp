@@ -42,8 +42,6 @@ pid_t spawn(const std::vector<std::string>& arguments, const std::string& log) {
     argv.push_back(nullptr);
     // A starting server throws away every temporary table that it finds, its neighbour's as well.
     const std::string temporary = log.substr(0, log.rfind('/'));
-    // A server that starts clears the common directory of what another one is using: each has its own.
-    const std::string directory = log.substr(0, log.rfind('/'));
     const pid_t parent = ::getpid();
     const pid_t child = ::fork();
     if (child != 0) return child;
