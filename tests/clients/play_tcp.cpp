@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -77,7 +78,7 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string argument = argv[i];
         const bool has_value = i + 1 < argc;
-        if (argument == "--tern" && has_value) plan.binary = argv[++i];
+        if (argument == "--tern" && has_value) plan.binary = std::filesystem::absolute(argv[++i]);   // the server runs in another directory
         else if (argument == "--storage" && has_value) plan.use_mysql = std::string{argv[++i]} == "mysql";
         else if (argument == "--jobs" && has_value) plan.jobs = std::max(1UL, std::stoul(argv[++i]));
         else plan.files.push_back(argument);
