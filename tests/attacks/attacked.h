@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A server that is being attacked, a bystander who must notice nothing of it, and the check that no harm was done.
+// A server that is being attacked, a bystander who must notice nothing of it, and the check that no harm was
+// done.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -9,12 +10,6 @@
 
 namespace tests {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr double instrumented = 10;   // what sanitizers add is not the server's
-#else
-inline constexpr double instrumented = 1;
-#endif
-
 struct Bounds {
     double cpu_seconds = 2;
     double megabytes = 24;
@@ -23,13 +18,20 @@ struct Bounds {
 class Attacked {
 public:
     explicit Attacked(TernProcess::Environment settings = {})
-        : server{TERN_BINARY, {.settings = std::move(settings)}}, benvolio{*server, "benvolio@localhost/garden", LiveServer::password}, burden{server.process().pid()} {}
+        : server{TERN_BINARY, {.settings = std::move(settings)}},
+          benvolio{*server, "benvolio@localhost/garden", LiveServer::password},
+          burden{server.process().pid()} {}
 
-    WireClient client(WireClient::Door door = WireClient::Door::direct_tls) const { return WireClient{*server, door}; }
+    WireClient client(WireClient::Door door = WireClient::Door::direct_tls) const {
+        return WireClient{*server, door};
+    }
     WireClient romeo() const { return WireClient{*server, "romeo@localhost/orchard", LiveServer::password}; }
-    WireClient juliet() const { return WireClient{*server, "juliet@localhost/balcony", LiveServer::password}; }
+    WireClient juliet() const {
+        return WireClient{*server, "juliet@localhost/balcony", LiveServer::password};
+    }
 
-    // It lives, serves those who are there and those who come, spent no more than that, and called nothing an error.
+    // It lives, serves those who are there and those who come, spent no more than that, and called nothing an
+    // error.
     void check_unharmed(Bounds bounds = {}) {
         REQUIRE(server.is_alive());
         CHECK_NOTHROW(benvolio.ping(std::chrono::seconds{5}));
@@ -52,7 +54,9 @@ inline std::string repeated(std::string_view text, std::size_t times) {
 }
 
 inline std::string header(const std::string& extra = "") {
-    return "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " + extra + ">";
+    return "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
+           "xmlns:stream='http://etherx.jabber.org/streams' " +
+           extra + ">";
 }
 
 inline std::string condition_of(const Node& stanza) {

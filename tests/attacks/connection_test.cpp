@@ -29,7 +29,7 @@ bool comes_true(const std::function<bool()>& condition, std::chrono::seconds wai
     const auto until = std::chrono::steady_clock::now() + wait;
     while (!condition()) {
         if (std::chrono::steady_clock::now() > until) return false;
-        std::this_thread::sleep_for(5ms);   // the server's own doing has no other sign
+        std::this_thread::sleep_for(5ms);  // the server's own doing has no other sign
     }
     return true;
 }
@@ -39,25 +39,39 @@ const std::vector<std::pair<const char*, std::function<void(WireClient&)>>> stag
     {"silent", [](WireClient&) {}},
     {"header", [](WireClient& c) { c.open_stream(); }},
     {"half a header", [](WireClient& c) { c.send("<stream:stream to='loc"); }},
-    {"half a stanza", [](WireClient& c) { c.open_stream(); c.send("<iq type='get'><que"); }},
-    {"proceed", [](WireClient& c) { c.open_stream(); c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"); c.element(); }},
-    {"half a handshake", [](WireClient& c) {
-        c.open_stream();
-        c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-        c.element();
-        c.send({"\x16\x03\x01\x02\x00\x01", 6});
-    }},
-    {"sasl", [](WireClient& c) {
-        c.socket().start_tls("localhost", "");
-        c.open_stream();
-        c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>biwsbj1yb21lbyxyPWFiY2RlZg==</auth>");
-        CHECK(c.element().name == "challenge");
-    }},
-    {"logged in, not bound", [](WireClient& c) {
-        c.socket().start_tls("localhost", "");
-        c.open_stream();
-        CHECK(c.authenticate("romeo", LiveServer::password));
-    }},
+    {"half a stanza",
+     [](WireClient& c) {
+         c.open_stream();
+         c.send("<iq type='get'><que");
+     }},
+    {"proceed",
+     [](WireClient& c) {
+         c.open_stream();
+         c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+         c.element();
+     }},
+    {"half a handshake",
+     [](WireClient& c) {
+         c.open_stream();
+         c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+         c.element();
+         c.send({"\x16\x03\x01\x02\x00\x01", 6});
+     }},
+    {"sasl",
+     [](WireClient& c) {
+         c.socket().start_tls("localhost", "");
+         c.open_stream();
+         c.send(
+             "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+             "mechanism='SCRAM-SHA-256'>biwsbj1yb21lbyxyPWFiY2RlZg==</auth>");
+         CHECK(c.element().name == "challenge");
+     }},
+    {"logged in, not bound",
+     [](WireClient& c) {
+         c.socket().start_tls("localhost", "");
+         c.open_stream();
+         CHECK(c.authenticate("romeo", LiveServer::password));
+     }},
 };
 
 void start_tls_first(WireClient& client, const char* stage) {
@@ -75,13 +89,17 @@ struct FreeSsl {
 
 // A TLS client with a wish of its own, on the port for direct TLS.
 struct TlsClient {
-    TlsClient(const TernProcess& server, int version, const std::string& alpn) : socket{server.direct_tls().host, server.direct_tls().port}, context{SSL_CTX_new(TLS_client_method())} {
+    TlsClient(const TernProcess& server, int version, const std::string& alpn)
+        : socket{server.direct_tls().host, server.direct_tls().port},
+          context{SSL_CTX_new(TLS_client_method())} {
         SSL_CTX_set_max_proto_version(context.get(), version);
         SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION);
         SSL_CTX_set_security_level(context.get(), 0);
         ssl.reset(SSL_new(context.get()));
         const std::string list = static_cast<char>(alpn.size()) + alpn;
-        if (!alpn.empty()) SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(list.data()), static_cast<unsigned>(list.size()));
+        if (!alpn.empty())
+            SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(list.data()),
+                                static_cast<unsigned>(list.size()));
         SSL_set_fd(ssl.get(), socket.descriptor());
     }
     RawSocket socket;
@@ -97,7 +115,7 @@ TEST_CASE("row 11: connections that never log in leave nothing behind, however f
     const std::size_t before = Burden::sockets(server);
     for (const auto& [name, go] : stages) {
         CAPTURE(name);
-        Crowd crowd;   // as many as may be there: a place that leaks is missed by the next crowd
+        Crowd crowd;  // as many as may be there: a place that leaks is missed by the next crowd
         for (int i = 0; i < 20; ++i) {
             crowd.push_back(std::make_unique<WireClient>(*attacked.server, Door::plain));
             start_tls_first(*crowd.back(), name);
@@ -134,7 +152,8 @@ TEST_CASE("row 12: passwords are hashed where nobody waits for them") {
         crowd.push_back(std::make_unique<WireClient>(*attacked.server));
         crowd.back()->open_stream();
         // A user that does not exist costs as many iterations as one that does.
-        crowd.back()->send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AG5vYm9keQB3cm9uZw==</auth>");
+        crowd.back()->send(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AG5vYm9keQB3cm9uZw==</auth>");
     }
     attacked.benvolio.ping(5s);
     for (const auto& client : crowd) CHECK(client->element().name == "failure");
@@ -157,8 +176,10 @@ TEST_CASE("row 13: there is a deadline for logging in, whatever keeps the connec
     CHECK(lively.end(0ms).condition == "connection-timeout");
     for (std::size_t i = 0; i < crowd.size(); ++i) {
         CAPTURE(stages[i].first);
-        CHECK(comes_true([&] { return crowd[i]->socket().is_over() || !crowd[i]->socket().receive(100ms).empty(); }));
-        CHECK(comes_true([&] { return crowd[i]->socket().receive(100ms).empty() && crowd[i]->socket().is_over(); }));
+        CHECK(comes_true(
+            [&] { return crowd[i]->socket().is_over() || !crowd[i]->socket().receive(100ms).empty(); }));
+        CHECK(comes_true(
+            [&] { return crowd[i]->socket().receive(100ms).empty() && crowd[i]->socket().is_over(); }));
     }
     CHECK(std::chrono::steady_clock::now() - began < 12s);
     // Failed logins are counted as well.
@@ -172,14 +193,17 @@ TEST_CASE("row 13: there is a deadline for logging in, whatever keeps the connec
 TEST_CASE("row 14: byte by byte is slow for its sender alone") {
     Attacked attacked;
     WireClient romeo = attacked.client();
-    const std::string login = header() + "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>";
-    for (const char& byte : login) romeo.send({&byte, 1});   // each in a TLS record of its own
+    const std::string login =
+        header() +
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>";
+    for (const char& byte : login) romeo.send({&byte, 1});  // each in a TLS record of its own
     CHECK(romeo.element().name == "features");
     CHECK(romeo.element().name == "success");
     Crowd crowd;
     for (int i = 0; i < 50; ++i) crowd.push_back(std::make_unique<WireClient>(*attacked.server, Door::plain));
     RawSocket web{attacked.server.process().http().host, attacked.server.process().http().port};
-    const std::string request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", greeting = header();
+    const std::string request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                      greeting = header();
     for (std::size_t at = 0; at < std::max(request.size(), greeting.size()); ++at) {
         if (at < request.size()) web.send(request.substr(at, 1));
         for (const auto& client : crowd)
@@ -196,14 +220,19 @@ TEST_CASE("row 15: who never reads what he asks for is cut off, and costs no mor
     WireClient romeo = attacked.romeo();
     const int small = 4096;
     ::setsockopt(romeo.socket().descriptor(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    const std::string questions = repeated("<iq type='get' id='" + std::string(900, 'x') + "' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", 100);
+    const std::string questions =
+        repeated("<iq type='get' id='" + std::string(900, 'x') +
+                     "' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+                 100);
     bool is_cut_off = false;
     for (int i = 0; i < 400 && !is_cut_off; ++i) is_cut_off = !romeo.send(questions);
     CHECK(is_cut_off);
     attacked.check_unharmed({.cpu_seconds = 5});
 }
 
-TEST_CASE("rows 16 and 17: compression is not offered, neither of the stream nor of TLS, and does not stand in for TLS") {
+TEST_CASE(
+    "rows 16 and 17: compression is not offered, neither of the stream nor of TLS, and does not stand in for "
+    "TLS") {
     Attacked attacked;
     for (const Door door : {Door::plain, Door::direct_tls}) {
         WireClient tybalt = attacked.client(door);
@@ -225,14 +254,15 @@ TEST_CASE("rows 16 and 17: compression is not offered, neither of the stream nor
 
 TEST_CASE("row 18: what stood behind <starttls/> in the clear is never acted on") {
     Attacked attacked;
-    const std::string injected = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>"
-                                 "<iq type='get' id='injected'><query xmlns='jabber:iq:register'/></iq>";
+    const std::string injected =
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>"
+        "<iq type='get' id='injected'><query xmlns='jabber:iq:register'/></iq>";
     WireClient victim = attacked.client(Door::plain);
     victim.open_stream();
     victim.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + injected);
     CHECK(victim.element().name == "proceed");
     victim.socket().start_tls("localhost", "");
-    victim.open_stream();   // the features come first, and nothing was answered before them
+    victim.open_stream();  // the features come first, and nothing was answered before them
     CHECK(victim.features().child("mechanisms", "urn:ietf:params:xml:ns:xmpp-sasl"));
     CHECK_FALSE(victim.next(200ms));
     // Sent a moment later it is no TLS: the handshake fails.
@@ -241,7 +271,8 @@ TEST_CASE("row 18: what stood behind <starttls/> in the clear is never acted on"
     late.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     CHECK(late.element().name == "proceed");
     late.send(injected);
-    CHECK(comes_true([&] { return late.socket().is_over() || (late.socket().receive(100ms), late.socket().is_over()); }));
+    CHECK(comes_true(
+        [&] { return late.socket().is_over() || (late.socket().receive(100ms), late.socket().is_over()); }));
     attacked.check_unharmed();
 }
 
@@ -263,21 +294,24 @@ TEST_CASE("row 19: handshakes are neither renegotiated nor weak, and a flood of 
     for (int i = 0; i < 150; ++i) {
         auto client = std::make_unique<TlsClient>(*attacked.server, TLS1_3_VERSION, "xmpp-client");
         ::fcntl(client->socket.descriptor(), F_SETFL, O_NONBLOCK);
-        SSL_connect(client->ssl.get());   // the first flight, and never the second
+        SSL_connect(client->ssl.get());  // the first flight, and never the second
         flood.push_back(std::move(client));
         if (i % 25 == 0) attacked.benvolio.ping(5s);
     }
-    CHECK(Burden::sockets(attacked.server.process().pid()) < 80);   // one address has its limit
+    CHECK(Burden::sockets(attacked.server.process().pid()) < 80);  // one address has its limit
     flood.clear();
     for (int i = 0; i < 30; ++i) {
-        RawSocket garbage{attacked.server.process().direct_tls().host, attacked.server.process().direct_tls().port};
+        RawSocket garbage{attacked.server.process().direct_tls().host,
+                          attacked.server.process().direct_tls().port};
         garbage.send("GET / HTTP/1.1\r\n\r\n" + std::string(static_cast<std::size_t>(i) * 50, '\xff'));
     }
-    CHECK(comes_true([&] { return Burden::sockets(attacked.server.process().pid()) <= before + 1; }));   // that is `again`
+    CHECK(comes_true(
+        [&] { return Burden::sockets(attacked.server.process().pid()) <= before + 1; }));  // that is `again`
     attacked.check_unharmed();
 }
 
-TEST_CASE("row 57: without descriptors the server waits instead of spinning, and goes on when there are some") {
+TEST_CASE(
+    "row 57: without descriptors the server waits instead of spinning, and goes on when there are some") {
     Attacked attacked;
     const pid_t server = attacked.server.process().pid();
     const rlimit few{Burden::descriptors(server) + 10, 20'000};
@@ -286,17 +320,18 @@ TEST_CASE("row 57: without descriptors the server waits instead of spinning, and
     Crowd crowd;
     for (int i = 0; i < 40; ++i) crowd.push_back(std::make_unique<WireClient>(*attacked.server, Door::plain));
     RawSocket web{attacked.server.process().http().host, attacked.server.process().http().port};
-    REQUIRE(comes_true([&] { return attacked.server.log().find("no room for more connections") != std::string::npos; }));
+    REQUIRE(comes_true(
+        [&] { return attacked.server.log().find("no room for more connections") != std::string::npos; }));
     const Burden waiting{server};
-    std::this_thread::sleep_for(1s);   // what it costs to have no descriptors
+    std::this_thread::sleep_for(1s);  // what it costs to have no descriptors
     CHECK(waiting.cpu_seconds() < 0.25 * instrumented);
-    attacked.benvolio.ping();          // who is there is served
+    attacked.benvolio.ping();  // who is there is served
     const std::string log = attacked.server.log();
     crowd.clear();
     CHECK(comes_true([&] { return is_admitted(attacked); }));
     web.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CHECK(web.receive(20s).starts_with("HTTP/1.1 200"));
-    CHECK(log.size() < 64 * 1024);     // nor is the log flooded
+    CHECK(log.size() < 64 * 1024);  // nor is the log flooded
     REQUIRE(::prlimit(server, RLIMIT_NOFILE, &many, nullptr) == 0);
     attacked.check_unharmed();
 }

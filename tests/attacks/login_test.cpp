@@ -13,18 +13,24 @@ namespace {
 constexpr const char* sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 std::string auth(const std::string& mechanism, const std::string& data) {
-    return "<auth xmlns='" + std::string{sasl} + "' mechanism='" + mechanism + "'>" + (data.empty() ? "=" : xmpp::base64(data)) + "</auth>";
+    return "<auth xmlns='" + std::string{sasl} + "' mechanism='" + mechanism + "'>" +
+           (data.empty() ? "=" : xmpp::base64(data)) + "</auth>";
 }
 
-std::string response(const std::string& data) { return "<response xmlns='" + std::string{sasl} + "'>" + xmpp::base64(data) + "</response>"; }
+std::string response(const std::string& data) {
+    return "<response xmlns='" + std::string{sasl} + "'>" + xmpp::base64(data) + "</response>";
+}
 
-std::string plain(const std::string& authzid, const std::string& user, const std::string& password) { return authzid + '\0' + user + '\0' + password; }
+std::string plain(const std::string& authzid, const std::string& user, const std::string& password) {
+    return authzid + '\0' + user + '\0' + password;
+}
 
 // The name of what came: success, challenge, or the condition of the failure.
 std::string outcome(WireClient& client, const std::string& sent) {
     client.send(sent);
     const Node answered = client.element();
-    return answered.name == "failure" && !answered.children.empty() ? answered.children.front().name : answered.name;
+    return answered.name == "failure" && !answered.children.empty() ? answered.children.front().name
+                                                                    : answered.name;
 }
 
 std::string challenge(WireClient& client, const std::string& sent) {
@@ -39,23 +45,30 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return at == std::string::npos ? text : text.replace(at, what.size(), by);
 }
 
-std::string iterations_in(const std::string& server_first) { return server_first.substr(server_first.find(",i=")); }
+std::string iterations_in(const std::string& server_first) {
+    return server_first.substr(server_first.find(",i="));
+}
 
 }  // namespace
 
 TEST_CASE("row 20: nobody logs in as somebody else") {
     Attacked attacked;
-    const std::vector<std::string> foreign{"juliet@localhost", "juliet", "localhost", "romeo@elsewhere.example", "romeo@localhost/orchard", "@", "romeo@localhost\x01"};
+    const std::vector<std::string> foreign{
+        "juliet@localhost",        "juliet", "localhost",          "romeo@elsewhere.example",
+        "romeo@localhost/orchard", "@",      "romeo@localhost\x01"};
     for (const std::string& authzid : foreign) {
         CAPTURE(authzid);
         WireClient client = attacked.client();
         client.open_stream();
-        CHECK(outcome(client, auth("PLAIN", plain(authzid, "romeo", LiveServer::password))) == "invalid-authzid");
-        CHECK(outcome(client, auth("SCRAM-SHA-256", "n,a=" + authzid + ",n=romeo,r=abcdefghijk")) == "invalid-authzid");
+        CHECK(outcome(client, auth("PLAIN", plain(authzid, "romeo", LiveServer::password))) ==
+              "invalid-authzid");
+        CHECK(outcome(client, auth("SCRAM-SHA-256", "n,a=" + authzid + ",n=romeo,r=abcdefghijk")) ==
+              "invalid-authzid");
     }
     WireClient client = attacked.client();
     client.open_stream();
-    CHECK(outcome(client, auth("PLAIN", plain("ROMEO@LocalHost", "Romeo", LiveServer::password))) == "success");
+    CHECK(outcome(client, auth("PLAIN", plain("ROMEO@LocalHost", "Romeo", LiveServer::password))) ==
+          "success");
     client.open_stream();
     client.bind("orchard");
     CHECK(client.full_jid() == "romeo@localhost/orchard");
@@ -72,16 +85,23 @@ TEST_CASE("row 21: SCRAM is held to its nonce, its header and its binding") {
         return outcome(client, response(change(scram.final(server_first).value())));
     };
     CHECK(final_after([](const std::string& final) { return final; }) == "success");
-    CHECK(final_after([](const std::string& final) { return replaced(final, ",r=", ",r=x"); }) == "not-authorized");
-    CHECK(final_after([](const std::string& final) { return replaced(final, "c=biws", "c=eSws"); }) == "not-authorized");   // "y,,"
-    CHECK(final_after([](const std::string& final) { return replaced(final, "c=biws", "c=" + xmpp::base64("n,a=juliet,")); }) == "not-authorized");
-    CHECK(final_after([](const std::string& final) { return replaced(final, ",p=", ",m=x,p="); }) == "malformed-request");
-    CHECK(final_after([](const std::string& final) { return final.substr(0, final.find(",p=")); }) == "malformed-request");
+    CHECK(final_after([](const std::string& final) { return replaced(final, ",r=", ",r=x"); }) ==
+          "not-authorized");
+    CHECK(final_after([](const std::string& final) { return replaced(final, "c=biws", "c=eSws"); }) ==
+          "not-authorized");  // "y,,"
+    CHECK(final_after([](const std::string& final) {
+              return replaced(final, "c=biws", "c=" + xmpp::base64("n,a=juliet,"));
+          }) == "not-authorized");
+    CHECK(final_after([](const std::string& final) { return replaced(final, ",p=", ",m=x,p="); }) ==
+          "malformed-request");
+    CHECK(final_after([](const std::string& final) { return final.substr(0, final.find(",p=")); }) ==
+          "malformed-request");
     CHECK(final_after([](const std::string&) { return std::string{}; }) == "malformed-request");
 
     const std::string bare = "n=romeo,r=abcdefghijk";
     const std::vector<std::tuple<std::string, std::string, std::string>> firsts{
-        {"SCRAM-SHA-256", "y,," + bare, "not-authorized"},                          // binding was offered: somebody took the offer away
+        {"SCRAM-SHA-256", "y,," + bare,
+         "not-authorized"},  // binding was offered: somebody took the offer away
         {"SCRAM-SHA-256", "p=tls-exporter,," + bare, "malformed-request"},
         {"SCRAM-SHA-256-PLUS", "n,," + bare, "malformed-request"},
         {"SCRAM-SHA-256-PLUS", "p=tls-nonsense,," + bare, "not-authorized"},
@@ -91,7 +111,7 @@ TEST_CASE("row 21: SCRAM is held to its nonce, its header and its binding") {
         {"SCRAM-SHA-256", "n,,n=ro=6Deo,r=abcdefghijk", "malformed-request"},
         {"SCRAM-SHA-256", std::string("n,,n=ro\0meo,r=abc", 17), "malformed-request"},
         {"SCRAM-MD5", "n,," + bare, "invalid-mechanism"},
-        {"EXTERNAL", "", "invalid-mechanism"},                                       // row 22: there are no client certificates
+        {"EXTERNAL", "", "invalid-mechanism"},  // row 22: there are no client certificates
         {"ANONYMOUS", "", "invalid-mechanism"},
         {"scram-sha-256", "n,," + bare, "invalid-mechanism"},
     };
@@ -105,7 +125,8 @@ TEST_CASE("row 21: SCRAM is held to its nonce, its header and its binding") {
     WireClient client = attacked.client();
     client.open_stream();
     const std::string server_first = challenge(client, auth("SCRAM-SHA-256-PLUS", "p=tls-exporter,," + bare));
-    const std::string final = "c=" + xmpp::base64("p=tls-exporter,,0123456789abcdef0123456789abcdef") + "," + server_first.substr(0, server_first.find(',')) +
+    const std::string final = "c=" + xmpp::base64("p=tls-exporter,,0123456789abcdef0123456789abcdef") + "," +
+                              server_first.substr(0, server_first.find(',')) +
                               ",p=" + xmpp::base64(std::string(32, 'x'));
     CHECK(outcome(client, response(final)) == "not-authorized");
     attacked.check_unharmed();
@@ -115,11 +136,21 @@ TEST_CASE("row 23: malformed SASL is refused, counted, and does not fill the log
     Attacked attacked;
     const std::size_t log_before = attacked.server.log().size();
     const std::vector<std::string> malformed{
-        auth("PLAIN", std::string(18, '\0')), auth("PLAIN", "romeo"), auth("PLAIN", ""), auth("PLAIN", std::string(10'000, 'x')), auth("PLAIN", plain("", "", "")),
-        auth("PLAIN", plain("", "romeo", "")), auth("PLAIN", plain("", "\xff\xfe", "secret")),
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%%%</auth>", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA=A</auth>", response("x"), "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-        "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", auth("SCRAM-SHA-256", std::string(200, ',')), auth("SCRAM-SHA-256", std::string(200, '\0')),
+        auth("PLAIN", std::string(18, '\0')),
+        auth("PLAIN", "romeo"),
+        auth("PLAIN", ""),
+        auth("PLAIN", std::string(10'000, 'x')),
+        auth("PLAIN", plain("", "", "")),
+        auth("PLAIN", plain("", "romeo", "")),
+        auth("PLAIN", plain("", "\xff\xfe", "secret")),
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%%%</auth>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA=A</auth>",
+        response("x"),
+        "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        auth("SCRAM-SHA-256", std::string(200, ',')),
+        auth("SCRAM-SHA-256", std::string(200, '\0')),
     };
     int connections = 0;
     for (int round = 0; round < 4; ++round) {
@@ -130,7 +161,8 @@ TEST_CASE("row 23: malformed SASL is refused, counted, and does not fill the log
                 CAPTURE(malformed[i]);
                 tybalt.send(malformed[i]);
                 Node answered = tybalt.element();
-                if (answered.name == "challenge") {   // nothing was sent where PLAIN might have been: the server asks for it
+                if (answered.name ==
+                    "challenge") {  // nothing was sent where PLAIN might have been: the server asks for it
                     tybalt.send(response(std::string(18, '\0')));
                     answered = tybalt.element();
                 }
@@ -150,11 +182,14 @@ TEST_CASE("row 24: a wrong proof is a wrong proof, wherever it is wrong") {
         WireClient client = attacked.client();
         client.open_stream();
         ScramClient scram{"romeo", LiveServer::password};
-        const std::string final = scram.final(challenge(client, auth("SCRAM-SHA-256", scram.first()))).value();
+        const std::string final =
+            scram.final(challenge(client, auth("SCRAM-SHA-256", scram.first()))).value();
         const std::size_t proof = final.find(",p=") + 3;
         std::string bytes = xmpp::parse_base64(final.substr(proof)).value();
-        if (at < bytes.size()) bytes[at] = static_cast<char>(bytes[at] ^ 1);
-        else std::fill(bytes.begin(), bytes.end(), '\0');
+        if (at < bytes.size())
+            bytes[at] = static_cast<char>(bytes[at] ^ 1);
+        else
+            std::fill(bytes.begin(), bytes.end(), '\0');
         client.send(response(final.substr(0, proof) + xmpp::base64(bytes)));
         const Node refused = client.element();
         REQUIRE(refused.child("not-authorized", sasl));
@@ -170,10 +205,17 @@ TEST_CASE("row 27: who has an account is not told by login, registration, or que
     {
         WireClient fresh = attacked.client();
         fresh.open_stream();
-        CHECK(fresh.ask("set", "<query xmlns='jabber:iq:register'><username>nurse</username><password>secret</password></query>", "").attr_or_empty("type") == "result");
+        CHECK(fresh
+                  .ask("set",
+                       "<query "
+                       "xmlns='jabber:iq:register'><username>nurse</username><password>secret</password></"
+                       "query>",
+                       "")
+                  .attr_or_empty("type") == "result");
         fresh.ask("set", "<query xmlns='jabber:iq:register'><phone>+4915112345678</phone></query>", "");
         const std::string pin = pin_in_sms_file(attacked.server.sms_file(), "+4915112345678");
-        CHECK(fresh.ask("set", "<query xmlns='jabber:iq:register'><key>" + pin + "</key></query>", "").attr_or_empty("type") == "result");
+        CHECK(fresh.ask("set", "<query xmlns='jabber:iq:register'><key>" + pin + "</key></query>", "")
+                  .attr_or_empty("type") == "result");
     }
     const auto told_of = [&](const std::string& user) {
         WireClient client = attacked.client();
@@ -183,9 +225,10 @@ TEST_CASE("row 27: who has an account is not told by login, registration, or que
         const std::string first = challenge(client, auth("SCRAM-SHA-256", "n,,n=" + user + ",r=abcdefghijk"));
         client.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
         client.element();
-        const std::string second = challenge(client, auth("SCRAM-SHA-256", "n,,n=" + user + ",r=abcdefghijk"));
+        const std::string second =
+            challenge(client, auth("SCRAM-SHA-256", "n,,n=" + user + ",r=abcdefghijk"));
         const auto salt = [](const std::string& text) { return text.substr(text.find(",s=")); };
-        CHECK(salt(first) == salt(second));   // the same each time, as a real one
+        CHECK(salt(first) == salt(second));  // the same each time, as a real one
         CHECK(salt(first).size() == std::string{",s=,i="}.size() + 24 + iterations_in(first).size() - 3);
         return by_plain + iterations_in(first);
     };
@@ -198,13 +241,18 @@ TEST_CASE("row 27: who has an account is not told by login, registration, or que
     const auto answers = [&](const std::string& user) {
         std::string all;
         const std::string jid = user + "@localhost";
-        for (const char* question : {"<query xmlns='http://jabber.org/protocol/disco#info'/>", "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-                                     "<query xmlns='jabber:iq:last'/>", "<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:roster'/>", "<vCard xmlns='vcard-temp'/>",
-                                     "<query xmlns='jabber:iq:version'/>", "<query xmlns='jabber:iq:private'><x xmlns='urn:example'/></query>", "<x xmlns='urn:example'/>",
-                                     "<query xmlns='jabber:iq:register'/>"}) {
+        for (const char* question :
+             {"<query xmlns='http://jabber.org/protocol/disco#info'/>",
+              "<query xmlns='http://jabber.org/protocol/disco#items'/>", "<query xmlns='jabber:iq:last'/>",
+              "<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:roster'/>",
+              "<vCard xmlns='vcard-temp'/>", "<query xmlns='jabber:iq:version'/>",
+              "<query xmlns='jabber:iq:private'><x xmlns='urn:example'/></query>", "<x xmlns='urn:example'/>",
+              "<query xmlns='jabber:iq:register'/>"}) {
             for (const char* resource : {"", "/there"}) {
                 Node reply = romeo.ask("get", question, jid + resource);
-                std::erase_if(reply.attributes, [](const Attribute& attribute) { return attribute.name == "id" || attribute.name == "from"; });
+                std::erase_if(reply.attributes, [](const Attribute& attribute) {
+                    return attribute.name == "id" || attribute.name == "from";
+                });
                 all += indented(reply);
             }
         }

@@ -48,7 +48,8 @@ double resident_megabytes_of(pid_t process) {
 std::size_t count_descriptors(pid_t process, std::string_view of) {
     std::size_t count = 0;
     std::error_code gone;
-    for (std::filesystem::directory_iterator at{"/proc/" + std::to_string(process) + "/fd", gone}, end; !gone && at != end; at.increment(gone)) {
+    for (std::filesystem::directory_iterator at{"/proc/" + std::to_string(process) + "/fd", gone}, end;
+         !gone && at != end; at.increment(gone)) {
         std::error_code closed;
         if (std::filesystem::read_symlink(at->path(), closed).string().starts_with(of) && !closed) ++count;
     }
@@ -57,7 +58,8 @@ std::size_t count_descriptors(pid_t process, std::string_view of) {
 
 }  // namespace
 
-LiveServer::LiveServer(const std::string& binary, Options options) : binary_{binary}, options_{std::move(options)} {
+LiveServer::LiveServer(const std::string& binary, Options options)
+    : binary_{binary}, options_{std::move(options)} {
     if (options_.prepare) options_.prepare(data());
     std::filesystem::create_directories(data());
     if (options_.storage_url.empty()) options_.storage_url = "sqlite:" + data() + "/tern.db";
@@ -72,13 +74,17 @@ void LiveServer::make_people() const {
     auto opened = storage::open(options);
     if (!opened) throw std::runtime_error{"storage: " + opened.error().text};
     Scene scene;
-    for (const char* name : {"romeo", "juliet", "benvolio", "mercutio"}) scene.accounts.push_back(person(std::string{name} + "@localhost", password));
+    for (const char* name : {"romeo", "juliet", "benvolio", "mercutio"})
+        scene.accounts.push_back(person(std::string{name} + "@localhost", password));
     scene.accounts.push_back(person("juliet@localhost", second));
-    make_accounts(**opened, scene, std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()));
+    make_accounts(**opened, scene,
+                  std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()));
 }
 
 void LiveServer::start() {
-    TernProcess::Environment environment{{"TERN_STORAGE_URL", options_.storage_url}, {"TERN_SMS_GATEWAY", "file"}, {"TERN_SMS_FILE", sms_file()}};
+    TernProcess::Environment environment{{"TERN_STORAGE_URL", options_.storage_url},
+                                         {"TERN_SMS_GATEWAY", "file"},
+                                         {"TERN_SMS_FILE", sms_file()}};
     environment.insert(environment.end(), options_.settings.begin(), options_.settings.end());
     process_ = std::make_unique<TernProcess>(binary_, directory(), environment);
 }
@@ -97,10 +103,12 @@ std::string LiveServer::log() const {
 
 bool LiveServer::is_alive() const {
     siginfo_t ended{};
-    return ::waitid(P_PID, static_cast<id_t>(process_->pid()), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+    return ::waitid(P_PID, static_cast<id_t>(process_->pid()), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           ended.si_pid == 0;
 }
 
-Burden::Burden(pid_t process) : process_{process}, cpu_{cpu_seconds_of(process)}, resident_{resident_megabytes_of(process)} {}
+Burden::Burden(pid_t process)
+    : process_{process}, cpu_{cpu_seconds_of(process)}, resident_{resident_megabytes_of(process)} {}
 
 double Burden::cpu_seconds() const { return cpu_seconds_of(process_) - cpu_; }
 double Burden::megabytes() const { return resident_megabytes_of(process_) - resident_; }

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view stream_errors = "urn:ietf:params:xml:ns:xmpp-streams";
 
 const TernProcess::Address& address_of(const TernProcess& server, WireClient::Door door) {
-    std::signal(SIGPIPE, SIG_IGN);   // OpenSSL writes without MSG_NOSIGNAL
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
     return door == WireClient::Door::plain ? server.c2s() : server.direct_tls();
 }
 
@@ -31,22 +31,29 @@ WireClient::WireClient(const TernProcess& server, Door door)
     if (door == Door::direct_tls) socket_->start_tls("localhost", "xmpp-client");
 }
 
-WireClient::WireClient(const TernProcess& server, const std::string& jid, const std::string& password, Door door) : WireClient{server, door} {
+WireClient::WireClient(const TernProcess& server, const std::string& jid, const std::string& password,
+                       Door door)
+    : WireClient{server, door} {
     if (!log_in(jid, password)) throw std::runtime_error{jid + " was not let in: " + refusal_};
 }
 
-// ---- logging in ------------------------------------------------------------------------------------------------------
+// ---- logging in
+// ------------------------------------------------------------------------------------------------------
 
 void WireClient::open_stream(const std::string& extra) {
     reader_.restart();
-    send("<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
-         "xmlns:stream='http://etherx.jabber.org/streams'" + (extra.empty() ? "" : " " + extra) + ">");
+    send(
+        "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
+        "xmlns:stream='http://etherx.jabber.org/streams'" +
+        (extra.empty() ? "" : " " + extra) + ">");
     features_ = element();
-    if (features_.name != "features") throw std::runtime_error{"no stream features but:\n" + indented(features_)};
+    if (features_.name != "features")
+        throw std::runtime_error{"no stream features but:\n" + indented(features_)};
 }
 
 bool WireClient::authenticate(const std::string& user, const std::string& password) {
-    send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + xmpp::base64('\0' + user + '\0' + password) + "</auth>");
+    send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" +
+         xmpp::base64('\0' + user + '\0' + password) + "</auth>");
     const Node answered = element();
     if (answered.name == "success") return true;
     refusal_ = answered.children.empty() ? answered.name : answered.children.front().name;
@@ -54,9 +61,12 @@ bool WireClient::authenticate(const std::string& user, const std::string& passwo
 }
 
 void WireClient::bind(const std::string& resource) {
-    const Node bound = ask("set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind>", "");
+    const Node bound = ask(
+        "set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind>",
+        "");
     const Node* const inside = bound.child("bind", "urn:ietf:params:xml:ns:xmpp-bind");
-    if (inside == nullptr || inside->children.empty()) throw std::runtime_error{"not bound:\n" + indented(bound)};
+    if (inside == nullptr || inside->children.empty())
+        throw std::runtime_error{"not bound:\n" + indented(bound)};
     full_jid_ = inside->children.front().text;
 }
 
@@ -69,7 +79,8 @@ bool WireClient::log_in(const std::string& jid, const std::string& password, con
     return true;
 }
 
-// ---- what comes ------------------------------------------------------------------------------------------------------
+// ---- what comes
+// ------------------------------------------------------------------------------------------------------
 
 void WireClient::take_in() {
     while (auto event = reader_.take()) {
@@ -77,8 +88,10 @@ void WireClient::take_in() {
         if (event->kind != Event::Kind::element) continue;
         if (event->node.name == "error" && event->node.ns == ns::streams) {
             for (const Node& child : event->node.children) {
-                if (child.ns == stream_errors && child.name == "text") end_.text = child.text;
-                else if (child.ns == stream_errors) end_.condition = child.name;
+                if (child.ns == stream_errors && child.name == "text")
+                    end_.text = child.text;
+                else if (child.ns == stream_errors)
+                    end_.condition = child.name;
             }
         }
         kept_.push_back(std::move(event->node));
@@ -106,7 +119,10 @@ std::optional<Node> WireClient::next(Patience wait) {
 
 Node WireClient::element(Patience wait) {
     auto node = next(wait);
-    if (!node) throw std::runtime_error{socket_->is_over() ? "the connection was closed where an element was expected" : "nothing came in time"};
+    if (!node)
+        throw std::runtime_error{socket_->is_over()
+                                     ? "the connection was closed where an element was expected"
+                                     : "nothing came in time"};
     return std::move(*node);
 }
 
@@ -126,7 +142,8 @@ Node WireClient::answer(const std::string& id, Patience wait) {
         return kept_.end();
     };
     if (!receive_until([&] { return find() != kept_.end(); }, wait))
-        throw std::runtime_error{"no answer to " + id + (kept_.empty() ? std::string{} : " but:\n" + indented(kept_.back()))};
+        throw std::runtime_error{"no answer to " + id +
+                                 (kept_.empty() ? std::string{} : " but:\n" + indented(kept_.back()))};
     const auto found = find();
     Node node = std::move(*found);
     kept_.erase(found);
@@ -135,7 +152,8 @@ Node WireClient::answer(const std::string& id, Patience wait) {
 
 Node WireClient::ask(const std::string& type, const std::string& payload, const std::string& to) {
     const std::string id = "ask-" + std::to_string(++asked_);
-    send("<iq type='" + type + "' id='" + id + (to.empty() ? "'>" : "' to='" + to + "'>") + payload + "</iq>");
+    send("<iq type='" + type + "' id='" + id + (to.empty() ? "'>" : "' to='" + to + "'>") + payload +
+         "</iq>");
     return answer(id);
 }
 
@@ -143,7 +161,8 @@ void WireClient::ping(Patience wait) {
     const std::string id = "ping-" + std::to_string(++asked_);
     send("<iq type='get' id='" + id + "' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
     const Node pong = answer(id, wait);
-    if (pong.attr_or_empty("type") != "result") throw std::runtime_error{"a ping was answered with:\n" + indented(pong)};
+    if (pong.attr_or_empty("type") != "result")
+        throw std::runtime_error{"a ping was answered with:\n" + indented(pong)};
 }
 
 void WireClient::be_available(const std::string& presence) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The database is down, dies, stalls (ATTACKS row 53): sessions stay, what was sent waits, and nothing that was acked is
-// lost or comes twice. How long the log's writer waits at most is tested where it can be set, in unit/storage.
+// The database is down, dies, stalls (ATTACKS row 53): sessions stay, what was sent waits, and nothing that
+// was acked is lost or comes twice. How long the log's writer waits at most is tested where it can be set, in
+// unit/storage.
 #include <catch2/catch.hpp>
 
 #include <future>
@@ -19,7 +20,9 @@ constexpr const char* sm = "urn:xmpp:sm:3";
 
 void send_numbers(WireClient& sender, const std::string& to, int from, int count) {
     std::string batch;
-    for (int n = from; n < from + count; ++n) batch += "<message to='" + to + "' type='chat' id='" + std::to_string(n) + "'><body>" + std::to_string(n) + "</body></message>";
+    for (int n = from; n < from + count; ++n)
+        batch += "<message to='" + to + "' type='chat' id='" + std::to_string(n) + "'><body>" +
+                 std::to_string(n) + "</body></message>";
     sender.send(batch);
 }
 
@@ -46,7 +49,8 @@ bool is_acked(WireClient& client, unsigned wanted, std::chrono::seconds wait) {
     client.send("<r xmlns='urn:xmpp:sm:3'/>");
     while (std::chrono::steady_clock::now() < until) {
         const auto node = client.next(100ms);
-        if (node && node->name == "a" && node->ns == sm && std::stoul(node->attr_or_empty("h")) >= wanted) return true;
+        if (node && node->name == "a" && node->ns == sm && std::stoul(node->attr_or_empty("h")) >= wanted)
+            return true;
     }
     return false;
 }
@@ -55,13 +59,15 @@ unsigned ack_now(WireClient& client) {
     client.send("<r xmlns='urn:xmpp:sm:3'/>");
     for (;;) {
         const Node node = client.element();
-        if (node.name == "a" && node.ns == sm) return static_cast<unsigned>(std::stoul(node.attr_or_empty("h")));
+        if (node.name == "a" && node.ns == sm)
+            return static_cast<unsigned>(std::stoul(node.attr_or_empty("h")));
     }
 }
 
-std::string error_of(const Node& stanza) {   // "wait resource-constraint"
+std::string error_of(const Node& stanza) {  // "wait resource-constraint"
     for (const Node& child : stanza.children)
-        if (child.name == "error" && !child.children.empty()) return child.attr_or_empty("type") + " " + child.children.front().name;
+        if (child.name == "error" && !child.children.empty())
+            return child.attr_or_empty("type") + " " + child.children.front().name;
     return "";
 }
 
@@ -96,7 +102,7 @@ TEST_CASE("a database that is down at start is said so and waited for") {
     auto is_up = up.get_future();
     CHECK(is_in_log(server, "cannot open the storage"));
     CHECK(is_in_log(server, "next_attempt_ms"));
-    CHECK(is_up.wait_for(0s) == std::future_status::timeout);   // neither up nor gone
+    CHECK(is_up.wait_for(0s) == std::future_status::timeout);  // neither up nor gone
     CHECK_NOTHROW(database.restart());
     CHECK_NOTHROW(is_up.get());
     CHECK_NOTHROW(WireClient{*server, "romeo@localhost/orchard", LiveServer::password}.ping());
@@ -109,12 +115,14 @@ TEST_CASE("a database that dies while people chat: sessions stay, acks wait, not
     MariaDb& database = MariaDb::shared();
     const std::string name = database.create_database();
     LiveServer server{TERN_BINARY, {.storage_url = database.url(name)}};
-    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password}, romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password},
+        romeo{*server, "romeo@localhost/orchard", LiveServer::password};
     juliet.be_available();
     romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
     REQUIRE(romeo.element().name == "enabled");
     send_numbers(romeo, "juliet@localhost", 0, 10);
-    send_numbers(romeo, "mercutio@localhost", 0, 10);   // his account is known to the server from now on, benvolio's is not
+    send_numbers(romeo, "mercutio@localhost", 0,
+                 10);  // his account is known to the server from now on, benvolio's is not
     REQUIRE(is_acked(romeo, 20, 20s));
     CHECK(receive_numbers(juliet, 10) == numbers(0, 10));
 
@@ -122,8 +130,8 @@ TEST_CASE("a database that dies while people chat: sessions stay, acks wait, not
     const auto killed = std::chrono::steady_clock::now();
     send_numbers(romeo, "juliet@localhost", 10, 20);
     send_numbers(romeo, "mercutio@localhost", 10, 20);
-    CHECK(receive_numbers(juliet, 20) == numbers(10, 20));   // who is there has them at once
-    CHECK(ack_now(romeo) == 20);                             // but they are not stored yet
+    CHECK(receive_numbers(juliet, 20) == numbers(10, 20));  // who is there has them at once
+    CHECK(ack_now(romeo) == 20);                            // but they are not stored yet
     CHECK(is_in_log(server, "the database cannot be used"));
 
     // What cannot be done without the database fails as something that may work later.
@@ -164,7 +172,8 @@ TEST_CASE("a database that stalls for a while costs nothing but time") {
     MariaDb& database = MariaDb::shared();
     const std::string name = database.create_database();
     LiveServer server{TERN_BINARY, {.storage_url = database.url(name)}};
-    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password}, romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password},
+        romeo{*server, "romeo@localhost/orchard", LiveServer::password};
     juliet.be_available();
     romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
     REQUIRE(romeo.element().name == "enabled");
@@ -173,10 +182,12 @@ TEST_CASE("a database that stalls for a while costs nothing but time") {
     database.freeze();
     send_numbers(romeo, "juliet@localhost", 0, 50);
     send_numbers(romeo, "mercutio@localhost", 1, 50);
-    auto logging_in = std::async(std::launch::async, [&] { return WireClient{*server}.log_in("benvolio@localhost/garden", LiveServer::password); });
+    auto logging_in = std::async(std::launch::async, [&] {
+        return WireClient{*server}.log_in("benvolio@localhost/garden", LiveServer::password);
+    });
     CHECK(receive_numbers(juliet, 50) == numbers(0, 50));
     CHECK(ack_now(romeo) == 1);
-    std::this_thread::sleep_for(1s);   // the stall itself
+    std::this_thread::sleep_for(1s);  // the stall itself
     romeo.ping();
     CHECK(logging_in.wait_for(0s) == std::future_status::timeout);
     database.thaw();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The disk is full (ATTACKS row 54): messages that cannot be stored come back as errors of type wait, nobody is thrown out,
-// and all is well again when there is space.
+// The disk is full (ATTACKS row 54): messages that cannot be stored come back as errors of type wait, nobody
+// is thrown out, and all is well again when there is space.
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
@@ -23,7 +23,9 @@ namespace {
 // A small disk of the test's own.
 class SmallDisk {
 public:
-    explicit SmallDisk(const char* options) : is_mounted_{::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, options) == 0}, problem_{std::strerror(errno)} {}
+    explicit SmallDisk(const char* options)
+        : is_mounted_{::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, options) == 0},
+          problem_{std::strerror(errno)} {}
     ~SmallDisk() {
         if (is_mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
     }
@@ -34,9 +36,11 @@ public:
     const std::string& problem() const { return problem_; }
     const std::string& path() const { return directory_.path(); }
     void fill() const {
-        const int file = ::open((path() + "/filler").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0600);
+        const int file =
+            ::open((path() + "/filler").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0600);
         const std::string block(4096, 'x');
-        while (::write(file, block.data(), block.size()) > 0) {}
+        while (::write(file, block.data(), block.size()) > 0) {
+        }
         ::close(file);
     }
     void free() const { std::filesystem::remove(path() + "/filler"); }
@@ -56,7 +60,9 @@ struct Fate {
 Fate send_numbers(WireClient& romeo, int from, int count, unsigned& stanzas) {
     Fate fate;
     const std::string text(6'000, 'x');
-    for (int n = from; n < from + count; ++n) romeo.send("<message to='mercutio@localhost' type='chat' id='" + std::to_string(n) + "'><body>" + text + "</body></message>");
+    for (int n = from; n < from + count; ++n)
+        romeo.send("<message to='mercutio@localhost' type='chat' id='" + std::to_string(n) + "'><body>" +
+                   text + "</body></message>");
     stanzas += static_cast<unsigned>(count);
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>");
     const auto until = std::chrono::steady_clock::now() + 30s;
@@ -67,7 +73,8 @@ Fate send_numbers(WireClient& romeo, int from, int count, unsigned& stanzas) {
         if (node->attr_or_empty("type") != "error") continue;
         fate.refused.insert(std::stoi(node->attr_or_empty("id")));
         for (const Node& child : node->children)
-            if (child.name == "error") fate.errors.insert(child.attr_or_empty("type") + " " + child.children.at(0).name);
+            if (child.name == "error")
+                fate.errors.insert(child.attr_or_empty("type") + " " + child.children.at(0).name);
     }
     FAIL_CHECK("not all messages had a fate");
     return fate;
@@ -81,8 +88,11 @@ TEST_CASE("a full disk: messages are refused with wait, sessions stay, and it is
         WARN("skipped: a tmpfs cannot be mounted here (" << disk.problem() << "); it needs root");
         return;
     }
-    LiveServer server{TERN_BINARY, {.prepare = [&](const std::string& data) { std::filesystem::create_directory_symlink(disk.path(), data); }}};
-    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password}, romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    LiveServer server{TERN_BINARY, {.prepare = [&](const std::string& data) {
+                          std::filesystem::create_directory_symlink(disk.path(), data);
+                      }}};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password},
+        romeo{*server, "romeo@localhost/orchard", LiveServer::password};
     juliet.be_available();
     juliet.forget();
     romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
@@ -101,7 +111,8 @@ TEST_CASE("a full disk: messages are refused with wait, sessions stay, and it is
     CHECK(juliet.answer("live").name == "message");
     romeo.ping();
     ++stanzas;
-    CHECK_NOTHROW(WireClient{*server, "benvolio@localhost/garden", LiveServer::password}.ping());   // it needs only to read
+    CHECK_NOTHROW(WireClient{*server, "benvolio@localhost/garden", LiveServer::password}
+                      .ping());  // it needs only to read
     CHECK(server.log().find("the database has no space left") != std::string::npos);
 
     disk.free();

@@ -28,7 +28,8 @@ struct Ended {
 
 // A `tern` that is expected to end by itself, at once.
 Ended run(const std::string& arguments, const std::string& variables = "") {
-    const std::string command = "env " + variables + " timeout 30 " TERN_BINARY " " + arguments + " 2>&1 </dev/null";
+    const std::string command =
+        "env " + variables + " timeout 30 " TERN_BINARY " " + arguments + " 2>&1 </dev/null";
     FILE* const pipe = ::popen(command.c_str(), "r");
     Ended ended;
     char buffer[4096];
@@ -46,11 +47,13 @@ void write_file(const std::string& path, const std::string& text) {
 // The certificate that a new connection is shown, as its SHA-256.
 std::string certificate_of(const TernProcess& server) {
     RawSocket socket{server.direct_tls().host, server.direct_tls().port};
-    const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{SSL_CTX_new(TLS_client_method()), SSL_CTX_free};
+    const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{SSL_CTX_new(TLS_client_method()),
+                                                                    SSL_CTX_free};
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(context.get()), SSL_free};
     SSL_set_fd(ssl.get(), socket.descriptor());
     REQUIRE(SSL_connect(ssl.get()) == 1);
-    const std::unique_ptr<X509, decltype(&X509_free)> certificate{SSL_get1_peer_certificate(ssl.get()), X509_free};
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate{SSL_get1_peer_certificate(ssl.get()),
+                                                                  X509_free};
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     REQUIRE(X509_digest(certificate.get(), EVP_sha256(), digest, &size) == 1);
@@ -68,14 +71,17 @@ void reload(const LiveServer& server) {
     const std::size_t before = times_in_log(server, "configuration read again");
     REQUIRE(::kill(server.process().pid(), SIGHUP) == 0);
     const auto until = std::chrono::steady_clock::now() + 20s;
-    while (times_in_log(server, "configuration read again") == before && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(5ms);
+    while (times_in_log(server, "configuration read again") == before &&
+           std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(5ms);
     REQUIRE(times_in_log(server, "configuration read again") == before + 1);
 }
 
 bool offers_plain(const TernProcess& server) {
     WireClient client{server};
     client.open_stream();
-    for (const Node& mechanism : client.features().child("mechanisms", "urn:ietf:params:xml:ns:xmpp-sasl")->children)
+    for (const Node& mechanism :
+         client.features().child("mechanisms", "urn:ietf:params:xml:ns:xmpp-sasl")->children)
         if (mechanism.text == "PLAIN") return true;
     return false;
 }
@@ -84,16 +90,25 @@ bool offers_plain(const TernProcess& server) {
 
 TEST_CASE("a wrong configuration is refused with file, line, key and what would be right") {
     const TemporaryDirectory directory;
-    const std::string file = directory.path() + "/tern.toml", serve = "serve --config " + file + " --data " + directory.path() + "/data";
-    struct Case { const char* what; std::string text; std::vector<std::string> said; };
+    const std::string file = directory.path() + "/tern.toml",
+                      serve = "serve --config " + file + " --data " + directory.path() + "/data";
+    struct Case {
+        const char* what;
+        std::string text;
+        std::vector<std::string> said;
+    };
     const std::vector<Case> cases{
-        {"a key that does not exist", "domains = [\"localhost\"]\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nliste = 1\n", {"tern.toml:4", "c2s.liste"}},
+        {"a key that does not exist",
+         "domains = [\"localhost\"]\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nliste = 1\n",
+         {"tern.toml:4", "c2s.liste"}},
         {"a wrong type", "\nworkers = \"many\"\n", {"tern.toml:2", "workers", "many", "0 to 1024"}},
         {"out of range", "[limits]\ndepth = 3\n", {"tern.toml:2", "limits.depth", "8 to 1000"}},
         {"no address", "[c2s]\nlisten = [\"here\"]\n", {"tern.toml:2", "c2s.listen", "here"}},
         {"no duration", "[limits]\n\nidle = \"soon\"\n", {"tern.toml:3", "limits.idle", "soon"}},
         {"no TOML", "[c2s\n", {"tern.toml:1"}},
-        {"two at once", "workers = -1\n[messages]\nack = \"maybe\"\n", {"tern.toml:1", "workers", "tern.toml:3", "messages.ack", "commit"}},
+        {"two at once",
+         "workers = -1\n[messages]\nack = \"maybe\"\n",
+         {"tern.toml:1", "workers", "tern.toml:3", "messages.ack", "commit"}},
     };
     for (const Case& each : cases) {
         CAPTURE(each.what);
@@ -110,34 +125,45 @@ TEST_CASE("a wrong configuration is refused with file, line, key and what would 
     const Ended variable = run("serve --data " + directory.path() + "/data", "TERN_LIMITS_DEVICES=none");
     CHECK(variable.code == 2);
     CHECK(variable.output.find("TERN_LIMITS_DEVICES") != std::string::npos);
-    CHECK_FALSE(std::filesystem::exists(directory.path() + "/data"));   // nothing was begun
+    CHECK_FALSE(std::filesystem::exists(directory.path() + "/data"));  // nothing was begun
 }
 
 TEST_CASE("what keeps a server from starting is said, and it ends with an error") {
     LiveServer first{TERN_BINARY};
-    const Ended same_data = run("serve --data " + first.data(), "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_LISTEN= TERN_HTTP_TLS=");
+    const Ended same_data =
+        run("serve --data " + first.data(),
+            "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_LISTEN= TERN_HTTP_TLS=");
     CHECK(same_data.code == 1);
     CHECK(same_data.output.find("another server uses this data directory") != std::string::npos);
     const TemporaryDirectory directory;
     const std::string http = "127.0.0.1:" + std::to_string(first.process().http().port);
-    const Ended same_port = run("serve --data " + directory.path() + "/data", "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_TLS= TERN_HTTP_LISTEN=" + http);
+    const Ended same_port =
+        run("serve --data " + directory.path() + "/data",
+            "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_TLS= TERN_HTTP_LISTEN=" + http);
     CHECK(same_port.code == 1);
     CHECK(same_port.output.find(http) != std::string::npos);
     const std::string c2s = "127.0.0.1:" + std::to_string(first.process().c2s().port);
-    const Ended same_c2s = run("serve --data " + directory.path() + "/data", "TERN_C2S_LISTEN=" + c2s + " TERN_C2S_DIRECT_TLS= TERN_HTTP_TLS= TERN_HTTP_LISTEN=");
+    const Ended same_c2s =
+        run("serve --data " + directory.path() + "/data",
+            "TERN_C2S_LISTEN=" + c2s + " TERN_C2S_DIRECT_TLS= TERN_HTTP_TLS= TERN_HTTP_LISTEN=");
     CHECK(same_c2s.code == 1);
     CHECK(same_c2s.output.find(c2s) != std::string::npos);
     WireClient romeo{*first, "romeo@localhost/orchard", LiveServer::password};
     CHECK_NOTHROW(romeo.ping());
 }
 
-TEST_CASE("SIGTERM: streams are closed with system-shutdown, the exit code is 0, and what was sent before waits") {
+TEST_CASE(
+    "SIGTERM: streams are closed with system-shutdown, the exit code is 0, and what was sent before waits") {
     LiveServer server{TERN_BINARY};
-    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password}, juliet{*server, "juliet@localhost/balcony", LiveServer::password}, stranger{*server, WireClient::Door::plain};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password},
+        juliet{*server, "juliet@localhost/balcony", LiveServer::password},
+        stranger{*server, WireClient::Door::plain};
     juliet.be_available();
     stranger.open_stream();
-    for (int n = 0; n < 200; ++n) romeo.send("<message to='mercutio@localhost' type='chat' id='" + std::to_string(n) + "'><body>Hi</body></message>");
-    romeo.ping();   // the server has taken them all
+    for (int n = 0; n < 200; ++n)
+        romeo.send("<message to='mercutio@localhost' type='chat' id='" + std::to_string(n) +
+                   "'><body>Hi</body></message>");
+    romeo.ping();  // the server has taken them all
     auto stopping = std::async(std::launch::async, [&] { return server.process().stop(); });
     for (WireClient* const client : {&romeo, &juliet, &stranger}) {
         const auto end = client->end();
@@ -160,7 +186,9 @@ TEST_CASE("SIGTERM: streams are closed with system-shutdown, the exit code is 0,
     CHECK_FALSE(mercutio.next_message(0ms));
 }
 
-TEST_CASE("SIGHUP: configuration and certificate are read again, nobody is dropped, and what is wrong changes nothing") {
+TEST_CASE(
+    "SIGHUP: configuration and certificate are read again, nobody is dropped, and what is wrong changes "
+    "nothing") {
     const TemporaryDirectory directory;
     const std::string plain = directory.path() + "/plain";
     write_file(plain, "true\n");
@@ -169,7 +197,8 @@ TEST_CASE("SIGHUP: configuration and certificate are read again, nobody is dropp
     const std::string first = certificate_of(*server);
     CHECK(offers_plain(*server));
 
-    REQUIRE(server::net::ensure_self_signed("localhost", directory.path() + "/crt", directory.path() + "/key").ok());
+    REQUIRE(server::net::ensure_self_signed("localhost", directory.path() + "/crt", directory.path() + "/key")
+                .ok());
     std::filesystem::rename(directory.path() + "/crt", server.data() + "/localhost.crt");
     std::filesystem::rename(directory.path() + "/key", server.data() + "/localhost.key");
     write_file(plain, "false\n");
@@ -187,7 +216,8 @@ TEST_CASE("SIGHUP: configuration and certificate are read again, nobody is dropp
     write_file(plain, "perhaps\n");
     REQUIRE(::kill(server.process().pid(), SIGHUP) == 0);
     const auto until = std::chrono::steady_clock::now() + 20s;
-    while (times_in_log(server, "configuration not applied") == 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(5ms);
+    while (times_in_log(server, "configuration not applied") == 0 && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(5ms);
     CHECK(times_in_log(server, "configuration not applied") == 1);
     CHECK_FALSE(offers_plain(*server));
     CHECK_NOTHROW(romeo.ping());
