@@ -59,7 +59,7 @@ TEST_CASE("row 1: document types, entities, comments and instructions end the st
     attacked.check_unharmed();
 }
 
-TEST_CASE("row 2: entities in attributes are not expanded; the five that all know cost what they weigh") {
+TEST_CASE("row 2: entities in attributes are not expanded, and the five that all know cost what they weigh") {
     Attacked attacked;
     check_ended(end_of_session_that_sends(attacked, "<message to='&lol3;'/>"), "restricted-xml");
     check_ended(
