@@ -88,6 +88,12 @@ Server::~Server() {
     stop();
     settle();          // what storage answered last
     storage_.reset();  // waits for what is still to be committed, while the loops that are told of it exist
+    // Its last words are for nobody, but accounts may hang on them, which must go before their worker does.
+    bool dropped = true;
+    while (dropped) {
+        dropped = false;
+        for (const auto& worker : workers_) dropped |= worker->loop.discard();
+    }
 }
 
 storage::Task<storage::Result<void>> Server::prepare() {

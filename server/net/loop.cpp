@@ -72,6 +72,15 @@ void Loop::stop() {
     [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
 }
 
+bool Loop::discard() {
+    std::vector<Job> dropped;
+    {
+        const std::lock_guard lock{mutex_};
+        dropped.swap(mailbox_);
+    }
+    return !dropped.empty();  // letting go of them may post more
+}
+
 void Loop::run() {
     while (!stopping_) turn(Duration::max());
 }

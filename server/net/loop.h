@@ -109,6 +109,7 @@ public:
     // Any thread. The mailbox is drained in batches, once a turn; one wake-up a batch.
     void post(Job job) override;
     void stop();                       // any thread: run() returns after this turn
+    bool discard();                    // drops what is in the mailbox, undone; when no thread runs it. False: it was empty
 
     // The loop's thread.
     void run();
