@@ -12,9 +12,7 @@
 namespace {
 
 std::string readme() {
-    std::string path = __FILE__;
-    path.resize(path.rfind("/tests/"));
-    std::ifstream file{path + "/README.md"};
+    std::ifstream file{PROJECT_DIRECTORY "/README.md"};
     REQUIRE(file.good());
     std::stringstream text;
     text << file.rdbuf();
