@@ -14,6 +14,8 @@
 
 namespace server {
 
+const xmpp::StanzaError AccountLog::not_stored{xmpp::ErrorType::wait, xmpp::Condition::resource_constraint, "The message could not be stored."};
+
 constexpr std::size_t catch_up_batch = 100;          // entries in memory at once
 constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
 constexpr std::size_t catch_up_unsent = 256 * 1024;  // bytes in the socket's queue above which catching up waits
@@ -40,60 +42,117 @@ AccountLog::DeviceCursor* AccountLog::cursor_of(const std::string& device) {
     return found == cursors_.end() ? nullptr : &*found;
 }
 
-storage::LogId AccountLog::append(storage::Direction direction, xmpp::JidView peer, const xmpp::Stanza& stanza,
-                                  xmpp::Wire standing_alone, std::function<void(bool)> done) {
-    const auto now = static_cast<storage::LogId>(account_.worker().now().time_since_epoch().count());
-    last_ = std::max(last_ + 1, now);
+// ---- writing -----------------------------------------------------------------------------------------------------------
 
-    storage::LogEntry entry;
-    entry.account = account_.id();
-    entry.id = last_;
-    entry.direction = direction;
-    entry.peer = xmpp::Jid{peer};
-    entry.stanza_type = known_type(stanza.type());
-    entry.origin_id = stanza.id();
-    entry.xml = std::move(standing_alone);
-    ++pending_;
-    account_.worker().storage().messages().append(
-        std::move(entry), [self = account_.shared_from_this(), receipt = Receipt::current(), done = std::move(done)](const storage::Result<void>& committed) {
-            --self->log.pending_;
-            if (!committed)
-                log::error("message not stored", {{"jid", self->jid().text()}, {"why", committed.error().text}});
-            if (done) done(committed.ok());
-            if (self->is_idle()) self->worker().became_idle(*self);
-        });
-    return last_;
+storage::LogId AccountLog::reserve() {
+    const auto now = static_cast<storage::LogId>(account_.worker().now().time_since_epoch().count());
+    return last_ = std::max(last_ + 1, now);
 }
 
-void AccountLog::delivered(Session& session, storage::LogId entry) {
+bool AccountLog::write(Passage& passage) {
+    const bool is_incoming = passage.direction == storage::Direction::incoming;
+    storage::LogEntry entry;
+    entry.account = account_.id();
+    entry.id = passage.logged_as;
+    entry.direction = passage.direction;
+    entry.is_archived = passage.kept == Keep::in_archive;
+    entry.peer = xmpp::Jid{is_incoming ? passage.from : passage.to};
+    entry.stanza_type = known_type(passage.stanza.type());
+    entry.origin_id = passage.stanza.id();
+    entry.xml = passage.wire();
+    uncommitted_.push_back({entry.id, passage.stanza, is_incoming, false});
+    writing_ = entry.id;
+    account_.worker().storage().messages().append(
+        std::move(entry), [self = account_.shared_from_this(), id = passage.logged_as, receipt = Receipt::current()](const storage::Result<void>& committed) {
+            self->log.settled(id, committed);
+        });
+    writing_ = 0;
+    return !std::exchange(is_refused_, false);
+}
+
+void AccountLog::taken(storage::LogId entry) {
+    const auto found = std::find_if(uncommitted_.rbegin(), uncommitted_.rend(), [entry](const Uncommitted& each) { return each.entry == entry; });
+    if (found != uncommitted_.rend()) found->is_taken = true;
+}
+
+void AccountLog::settled(storage::LogId entry, const storage::Result<void>& committed) {
+    const auto found = std::ranges::find(uncommitted_, entry, &Uncommitted::entry);
+    assert(found != uncommitted_.end());
+    const Uncommitted settled = std::move(*found);
+    uncommitted_.erase(found);
+    if (!committed) {
+        log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}});
+        if (entry == writing_) is_refused_ = true;
+        else if (settled.is_incoming && !settled.is_taken) account_.worker().router.bounce(settled.stanza, settled.stanza.to(), not_stored);
+    }
+    if (is_idle()) account_.worker().became_idle(account_);
+}
+
+// ---- cursors -----------------------------------------------------------------------------------------------------------
+
+void AccountLog::delivered(Session& session, LogPlace place) {
+    session.no_longer_outstanding(place.entry);
     DeviceCursor* const cursor = cursor_of(session.device());
-    if (!cursor || entry <= cursor->at) return;
+    if (!cursor || place.entry <= cursor->at) return;
     auto& messages = account_.worker().storage().messages();
-    // In turn: everything before it was sent to this device as well.
-    if (session.is_caught_up || session.is_catching_up) {
-        cursor->at = entry;
-        messages.advance_cursor(account_.id(), session.device(), entry);
+    if (place.in_turn && !is_owed_before(session, place.entry)) {
+        cursor->at = place.entry;
+        messages.advance_cursor(account_.id(), session.device(), place.entry);
     } else {
-        messages.mark_delivered(account_.id(), session.device(), entry);
+        messages.mark_delivered(account_.id(), session.device(), place.entry);
     }
 }
 
+// Whether another session of the same device was sent something older, and may not have it.
+bool AccountLog::is_owed_before(const Session& asking, storage::LogId entry) const {
+    return std::ranges::any_of(account_.sessions(), [&](const auto& session) {
+        if (session.get() == &asking || session->device() != asking.device()) return false;
+        if (session->backlog == Session::Backlog::being_sent) return true;
+        return std::ranges::any_of(session->outstanding(), [entry](const Session::Outstanding& sent) { return sent.place.entry < entry; });
+    });
+}
+
+void AccountLog::ended(Session& session) {
+    if (session.outstanding().empty() && session.backlog != Session::Backlog::being_sent) return;
+    const auto sessions = account_.sessions();
+    for (const auto& other : sessions) {
+        if (other->device() != session.device() || !other->is_caught_up()) continue;
+        other->backlog = Session::Backlog::unsent;
+        if (other->takes_messages() && other->stream()) catch_up(*other);
+    }
+}
+
+// ---- catching up -------------------------------------------------------------------------------------------------------
+
 void AccountLog::catch_up(Session& session) {
-    if (session.is_catching_up || session.is_caught_up) return;
-    session.is_catching_up = true;
+    if (session.backlog != Session::Backlog::unsent) return;
+    session.backlog = Session::Backlog::being_sent;
     account_.worker().spawn("catching up", run_catch_up(session.shared_from_this()));
 }
+
+namespace {
+
+std::vector<storage::LogId> entries_outstanding(const Session& session) {
+    std::vector<storage::LogId> entries;
+    for (const Session::Outstanding& sent : session.outstanding()) entries.push_back(sent.place.entry);
+    std::ranges::sort(entries);
+    return entries;
+}
+
+}  // namespace
 
 storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     const auto account = session->shared_account();  // keeps this log
     Worker& worker = account->worker();
     auto& messages = worker.storage().messages();
     const DeviceCursor* const cursor = cursor_of(session->device());
-    storage::LogId sent = std::max(cursor ? cursor->at : last_, session->sent_up_to());
+    storage::LogId read_up_to = cursor ? cursor->at : last_;
 
     while (session->takes_messages() && session->stream()) {
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
-        auto entries = co_await messages.read_undelivered(account->id(), session->device(), sent, catch_up_batch);
+        const std::vector<storage::LogId> on_their_way = entries_outstanding(*session);   // whatever becomes of them meanwhile
+        auto reading = messages.read_undelivered(account->id(), session->device(), read_up_to, catch_up_batch);
+        auto entries = co_await reading;
         if (!entries) {
             log::warn("catching up waits", {{"jid", session->jid().text()}, {"why", entries.error().text}});
             co_await net::Sleep{worker.loop, catch_up_retry};
@@ -102,18 +161,19 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
         // A hundred entries may be more than the session's outbox holds: they go out one by one.
         std::size_t count = 0;
         for (; count < entries->size() && session->takes_messages() && session->stream(); ++count) {
-            send_entry(*session, (*entries)[count]);
-            sent = (*entries)[count].id;
+            const storage::LogEntry& entry = (*entries)[count];
+            read_up_to = entry.id;
+            if (std::ranges::binary_search(on_their_way, entry.id)) continue;
+            send_entry(*session, entry);
             co_await session->drained(catch_up_unsent);
         }
         if (count < entries->size()) break;  // it has gone
         if (count < catch_up_batch && last_ == horizon && session->takes_messages() && session->stream()) {
-            session->is_catching_up = false;
-            session->is_caught_up = true;
+            session->backlog = Session::Backlog::sent;
             co_return;
         }
     }
-    session->is_catching_up = false;
+    session->backlog = Session::Backlog::unsent;
 }
 
 void AccountLog::send_entry(Session& session, const storage::LogEntry& entry) {
@@ -133,7 +193,7 @@ void AccountLog::send_entry(Session& session, const storage::LogEntry& entry) {
     // What was addressed to another device reaches this one as a message to the account.
     if (stored.to().is_full() && stored.to() != session.jid()) rewrite.to = account_.jid().view();
     stored.write(scratch, rewrite);
-    session.send(&stored, xmpp::Wire{scratch}, entry.id);
+    session.send(&stored, xmpp::Wire{scratch}, {entry.id, true});
 }
 
 }  // namespace server

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// An account's ordered message log as its worker sees it: gives out positions, hands entries to storage, follows each
+// An account's ordered message log as its worker sees it: gives out places, hands entries to storage, follows each
 // device's cursor, and sends a device what lies behind it (offline messages, XEP-0160, XEP-0203). An entry is counted as
 // delivered when the session's stream has handed it to the kernel, or when a module says so (stream management's ack).
+// The cursor of a device never passes an entry that one of its sessions was sent and may not have.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,28 +21,43 @@ public:
     explicit AccountLog(Account& account) : account_{account} {}
 
     void open(storage::LogId last, const std::vector<storage::Device>& devices);   // at load
-    // Appends a stanza; its position comes back at once, `done` with true when it is committed, false when it could not be.
-    storage::LogId append(storage::Direction direction, xmpp::JidView peer, const xmpp::Stanza& stanza, xmpp::Wire standing_alone,
-                          std::function<void(bool)> done);
+    // Writing: Passage::keep takes a place, run() writes it. False: refused, too much waits for the database already.
+    storage::LogId reserve();
+    bool write(Passage& passage);
+    // A client has the entry's message although the log may not yet: a failed commit need not be told to its sender.
+    void taken(storage::LogId entry);
+    static const xmpp::StanzaError not_stored;   // what a sender is told then
     storage::LogId last() const { return last_; }
 
     // The entry reached that session's client. In turn it moves the device's cursor, out of turn it is marked.
-    void delivered(Session& session, storage::LogId entry);
+    void delivered(Session& session, LogPlace place);
     // Sends the session what its device lacks, oldest first and stamped with <delay/>, at the pace of its socket. Until
     // it is done, stored messages reach the session this way only. Starts by itself and ends by itself.
     void catch_up(Session& session);
+    // What the session was sent and did not acknowledge is owed to its device again.
+    void ended(Session& session);
 
-    bool is_idle() const { return pending_ == 0; }
+    bool is_idle() const { return uncommitted_.empty(); }
 
 private:
     struct DeviceCursor { std::string device; storage::LogId at = 0; };
+    struct Uncommitted {
+        storage::LogId entry;
+        xmpp::Stanza stanza;
+        bool is_incoming;
+        bool is_taken;
+    };
     DeviceCursor* cursor_of(const std::string& device);
+    void settled(storage::LogId entry, const storage::Result<void>& committed);
+    bool is_owed_before(const Session& asking, storage::LogId entry) const;
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);
     void send_entry(Session& session, const storage::LogEntry& entry);
 
     Account& account_;
     storage::LogId last_ = 0;
-    std::size_t pending_ = 0;      // appends not committed yet
+    std::vector<Uncommitted> uncommitted_;   // by rising place
+    storage::LogId writing_ = 0;             // the entry that is being given to storage
+    bool is_refused_ = false;                // and was refused at once
     std::vector<DeviceCursor> cursors_;
 };
 

@@ -2,6 +2,8 @@
 // The stations of a passage, and a passage's bytes.
 #include "server/hooks.h"
 
+#include "server/account.h"
+
 namespace server {
 
 std::string_view to_string(Station station) {
@@ -15,9 +17,18 @@ std::string_view to_string(Station station) {
 }
 
 Verdict run(const Stations& stations, Passage& passage) {
-    for (const auto& chain : stations)
-        if (Verdict verdict = chain.ask(passage); !verdict.passes()) return verdict;
+    for (std::size_t station = 0; station < station_count; ++station) {
+        if (Verdict verdict = stations[station].ask(passage); !verdict.passes()) return verdict;
+        if (Station{static_cast<std::uint8_t>(station)} == Station::archive && passage.logged_as != 0 && !passage.account.log.write(passage))
+            return Verdict::bounce(AccountLog::not_stored);
+    }
     return Verdict::pass();
+}
+
+storage::LogId Passage::keep(Keep why) {
+    if (logged_as == 0) logged_as = account.log.reserve();
+    kept = std::max(kept, why);
+    return logged_as;
 }
 
 namespace {

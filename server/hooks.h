@@ -48,16 +48,34 @@ private:
     std::unique_ptr<xmpp::StanzaError> error_;
 };
 
+// An entry of an account's log on its way to one session's client.
+struct LogPlace {
+    storage::LogId entry = 0;   // 0: it is not logged
+    bool in_turn = false;       // everything before it was sent to the session as well: the device's cursor moves with it
+    explicit operator bool() const { return entry != 0; }
+};
+
+// What an account's log keeps an entry for.
+enum class Keep : std::uint8_t {
+    until_delivered,   // until every device of the account has it
+    in_archive,        // as long as messages.retention says
+};
+
 // One stanza on its way through one account: the sender's (OUTBOUND) or the recipient's (INBOUND). Lives on the stack.
 struct Passage {
-    Passage(const xmpp::Stanza& s, Account& a, Session* f, xmpp::JidView from_jid, xmpp::JidView to_jid)
-        : stanza{s}, account{a}, sender{f}, from{from_jid}, to{to_jid} {}
+    Passage(storage::Direction way, const xmpp::Stanza& s, Account& a, Session* f, xmpp::JidView from_jid, xmpp::JidView to_jid)
+        : direction{way}, stanza{s}, account{a}, sender{f}, from{from_jid}, to{to_jid} {}
 
+    const storage::Direction direction;   // outgoing: OUTBOUND, in the sender's account; incoming: INBOUND
     const xmpp::Stanza& stanza;
     Account& account;
     Session* sender;            // OUTBOUND: the session that sent it, or nullptr when the server did. INBOUND: nullptr
     xmpp::JidView from, to;     // stamped
-    storage::LogId logged_as = 0;   // its place in the account's log, set by the archive station
+
+    // Asks for a place in the account's log (archive station). It is written there before the copy station.
+    storage::LogId keep(Keep why);
+    storage::LogId logged_as = 0;   // that place
+    Keep kept = Keep::until_delivered;
 
     // Edits, seen by everyone after this hook: XML to add behind the payload, children to leave out.
     std::string appended;
@@ -74,7 +92,7 @@ struct Leaving {
     Session& session;
     const xmpp::Stanza* stanza;     // nullptr for what the server wrote itself (IQ results, errors)
     xmpp::Wire wire;
-    storage::LogId logged_as = 0;   // entry of the session's account's log that this is, or 0
+    LogPlace logged_as;             // entry of the session's account's log that this is, if it is one
     bool acknowledged_later = false;   // set by a hook that will call AccountLog::delivered itself (stream management)
 };
 
@@ -118,6 +136,6 @@ private:
 };
 
 using Stations = std::array<Chain<Verdict, Passage&>, station_count>;
-Verdict run(const Stations& stations, Passage& passage);   // all of them in order
+Verdict run(const Stations& stations, Passage& passage);   // all of them in order, and the log
 
 }  // namespace server

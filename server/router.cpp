@@ -53,7 +53,7 @@ void Router::from_client(Session& session, const Stanza& stanza) {
 
     if (stanza.kind() != Kind::iq || !to_itself) {
         const JidView addressee = to.empty() ? session.account().jid().view() : to;
-        Passage passage{stanza, session.account(), &session, stanza.from(), addressee};
+        Passage passage{storage::Direction::outgoing, stanza, session.account(), &session, stanza.from(), addressee};
         if (Verdict verdict = run(worker_.host.outbound, passage); !verdict.passes()) {
             if (verdict.error()) bounce(stanza, to, *verdict.error());
             return;
@@ -84,7 +84,7 @@ void Router::presence_from_client(Session& session, const Stanza& stanza) {
 
 void Router::send(const Stanza& stanza, JidView to) {
     if (Account* const account = worker_.find(stanza.from().bare().text())) {
-        Passage passage{stanza, *account, nullptr, stanza.from(), to};
+        Passage passage{storage::Direction::outgoing, stanza, *account, nullptr, stanza.from(), to};
         if (!worker_.host.outbound[static_cast<std::size_t>(Station::screen)].ask(passage).passes()) return;
     }
     route(stanza, to);
@@ -137,7 +137,7 @@ void Router::to_server(Session* session, const Stanza& stanza) {
 }
 
 void Router::to_account(Account& account, const Stanza& stanza, JidView to) try {
-    Passage passage{stanza, account, nullptr, stanza.from(), to};
+    Passage passage{storage::Direction::incoming, stanza, account, nullptr, stanza.from(), to};
     if (Verdict verdict = run(worker_.host.inbound, passage); !verdict.passes()) {
         if (verdict.error()) bounce(stanza, to, *verdict.error());
         return;
@@ -198,8 +198,9 @@ void Router::to_full(Passage& passage) {
 
 void Router::deliver(Session& session, Passage& passage) {
     // Stored messages reach a session that is behind through the log, in their order.
-    if (passage.logged_as != 0 && session.takes_messages() && !session.is_caught_up) return;
-    session.send(&passage.stanza, passage.wire(), passage.logged_as);
+    if (passage.logged_as != 0 && !session.is_sent_live()) return;
+    session.send(&passage.stanza, passage.wire(), {passage.logged_as, session.is_caught_up()});
+    if (passage.logged_as != 0) passage.account.log.taken(passage.logged_as);
 }
 
 void Router::unclaimed(Passage& passage, const StanzaError* otherwise) {

@@ -27,13 +27,13 @@ void Session::set_available(const xmpp::Stanza& presence, int priority) {
     presence_ = presence;
     priority_ = static_cast<std::int16_t>(priority);
     available_ = true;
-    if (priority < 0) is_caught_up = false;  // messages pass it by from now on: its device falls behind
+    if (priority < 0 && is_caught_up()) backlog = Backlog::unsent;  // messages pass it by from now on: its device falls behind
 }
 
 void Session::set_unavailable() {
     presence_ = {};
     available_ = false;
-    is_caught_up = false;
+    if (is_caught_up()) backlog = Backlog::unsent;
 }
 
 std::set<xmpp::Jid>& Session::directed() {
@@ -41,8 +41,7 @@ std::set<xmpp::Jid>& Session::directed() {
     return *directed_;
 }
 
-void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, storage::LogId logged_as) {
-    if (is_catching_up || is_caught_up) sent_up_to_ = std::max(sent_up_to_, logged_as);
+void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, LogPlace logged_as) {
     Leaving leaving{*this, stanza, std::move(wire), logged_as};
     if (worker().host.leaving.ask(leaving).passes()) send_now(leaving);
 }
@@ -50,15 +49,24 @@ void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, storage::LogId l
 void Session::send_xml(std::string_view xml) { send(nullptr, xmpp::Wire{xml}); }
 
 void Session::send_now(Leaving& leaving) {
-    if (!stream_) return;
-    if (leaving.logged_as != 0 && !leaving.acknowledged_later) unflushed_.push_back(leaving.logged_as);
-    stream_->send(std::move(leaving.wire));
+    if (leaving.logged_as && (stream_ || leaving.acknowledged_later)) outstanding_.push_back({leaving.logged_as, leaving.acknowledged_later});
+    if (stream_) stream_->send(std::move(leaving.wire));
+}
+
+void Session::no_longer_outstanding(storage::LogId entry) {
+    const auto first = outstanding_.begin() + static_cast<std::ptrdiff_t>(arrived_);
+    const auto found = std::find_if(first, outstanding_.end(), [entry](const Outstanding& sent) { return sent.place.entry == entry; });
+    if (found == outstanding_.end()) return;
+    if (found != first) outstanding_.erase(found);
+    else if (++arrived_ * 2 > outstanding_.size()) {   // they arrive in order: moved up now and then
+        outstanding_.erase(outstanding_.begin(), outstanding_.begin() + static_cast<std::ptrdiff_t>(arrived_));
+        arrived_ = 0;
+    }
 }
 
 void Session::on_flushed() {
-    if (unflushed_.empty()) return;
-    for (const storage::LogId entry : unflushed_) account_->log.delivered(*this, entry);
-    unflushed_.clear();
+    while (arrived_ < outstanding_.size() && !outstanding_[arrived_].is_acknowledged_later)
+        account_->log.delivered(*this, outstanding_[arrived_].place);
 }
 
 Session::Drained Session::drained(std::size_t unsent) { return {*this, unsent}; }
@@ -66,13 +74,20 @@ Session::Drained Session::drained(std::size_t unsent) { return {*this, unsent}; 
 bool Session::Drained::await_ready() const { return !session.stream_ || session.stream_->transport().unsent() < unsent; }
 
 void Session::Drained::await_suspend(std::coroutine_handle<> waiter) {
-    session.waiting_for_drain_ = waiter;
-    session.drain_below_ = unsent;
+    session.waiting_for_drain_.push_back({waiter, unsent});
 }
 
 void Session::on_drained() {
-    if (!waiting_for_drain_ || (stream_ && stream_->transport().unsent() >= drain_below_)) return;
-    std::exchange(waiting_for_drain_, nullptr).resume();
+    const std::shared_ptr<Session> self = shared_from_this();
+    for (std::size_t i = 0; i < waiting_for_drain_.size();) {
+        if (stream_ && stream_->transport().unsent() >= waiting_for_drain_[i].unsent) {
+            ++i;
+            continue;
+        }
+        const std::coroutine_handle<> waiter = waiting_for_drain_[i].handle;
+        waiting_for_drain_.erase(waiting_for_drain_.begin() + static_cast<std::ptrdiff_t>(i));
+        waiter.resume();
+    }
 }
 
 void Session::finish() {
@@ -81,6 +96,7 @@ void Session::finish() {
     worker().presence.session_lost(*this);
     worker().host.ended.tell(*this);
     account->remove(*this);
+    account->log.ended(*this);
     log::info("session ended", {{"jid", jid_.text()}});
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,16 +54,27 @@ public:
     std::set<xmpp::Jid>& directed() ;
     bool has_directed() const { return directed_ && !directed_->empty(); }
 
-    // Offline entries are being sent (account_log.cpp): stored messages reach this session through the log, in order.
-    bool is_catching_up = false;
-    bool is_caught_up = false;       // what is stored for the device has been sent; live messages move its cursor
+    // What was stored for the session's device before it came (account_log.cpp).
+    enum class Backlog : std::uint8_t {
+        unsent,      // nothing of it is on its way
+        being_sent,  // stored messages reach this session through the log, in order
+        sent,        // live messages move the device's cursor
+    };
+    Backlog backlog = Backlog::unsent;
+    bool is_caught_up() const { return backlog == Backlog::sent; }
+    // Stored messages are sent as they come. Else the session gets them by its log, when it takes messages at all.
+    bool is_sent_live() const { return backlog == Backlog::sent || !takes_messages(); }
 
     // Sends through LEAVING. The stanza may be nullptr (IQ results and the like).
-    void send(const xmpp::Stanza* stanza, xmpp::Wire wire, storage::LogId logged_as = 0);
+    void send(const xmpp::Stanza* stanza, xmpp::Wire wire, LogPlace logged_as = {});
     void send_xml(std::string_view xml);             // a stanza the server wrote
     // Past LEAVING: for modules that held it back.
     void send_now(Leaving& leaving);
-    storage::LogId sent_up_to() const { return sent_up_to_; }   // the last log entry that was sent in turn
+    // Log entries that were sent and of which nobody knows yet whether they arrived, in the order of sending.
+    struct Outstanding { LogPlace place; bool is_acknowledged_later; };
+    std::span<const Outstanding> outstanding() const { return std::span{outstanding_}.subspan(arrived_); }
+    void add_outstanding(const Outstanding& sent) { outstanding_.push_back(sent); }
+    void no_longer_outstanding(storage::LogId entry);   // account_log.cpp alone
     void finish();                                   // nobody will resume it: unavailable, forgotten
     void on_flushed();                               // its stream has handed everything to the kernel
     // Awaits that fewer than `unsent` bytes are queued for its socket, or that the stream is gone.
@@ -80,10 +92,10 @@ private:
     storage::Time bound_at_;
     xmpp::Stanza presence_;
     std::unique_ptr<std::set<xmpp::Jid>> directed_;
-    std::coroutine_handle<> waiting_for_drain_;
-    std::size_t drain_below_ = 0;
-    storage::LogId sent_up_to_ = 0;
-    std::vector<storage::LogId> unflushed_;          // log entries in the outbox, to be counted as delivered when it is empty
+    struct DrainWaiter { std::coroutine_handle<> handle; std::size_t unsent; };
+    std::vector<DrainWaiter> waiting_for_drain_;
+    std::vector<Outstanding> outstanding_;           // the first arrived_ of them are outstanding no more
+    std::size_t arrived_ = 0;
     std::int16_t priority_ = 0;
     bool available_ = false;
     bool interested_ = false;

@@ -149,7 +149,9 @@ struct LogEntry {
     Jid peer;                     // full or bare: sender of an incoming, addressee of an outgoing message
     std::string stanza_type;      // message type: chat, normal, …
     std::string origin_id;        // the stanza's id, may be empty
-    xmpp::Wire xml;               // the stanza as XML that stands alone
+    bool is_archived = true;      // false: kept only until every device has it
+    std::string words;            // what full-text search looks at: the body with its case folded, or empty
+    xmpp::Wire xml;               // the stanza as it is on a stream of clients
 };
 
 // Appends of all workers are committed in groups: one transaction every few milliseconds.

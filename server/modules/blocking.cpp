@@ -64,7 +64,7 @@ private:
 
     // §3.3: nor is what came and was stored before the block.
     Verdict screen_stored(Leaving& leaving) {
-        if (leaving.logged_as == 0 || !leaving.stanza) return Verdict::pass();
+        if (!leaving.logged_as || !leaving.stanza) return Verdict::pass();
         return is_blocked(leaving.session.account(), leaving.stanza->from()) ? Verdict::drop() : Verdict::pass();
     }
 

@@ -92,7 +92,7 @@ private:
         for (const auto& session : sessions) {
             if (!enabled_[*session] || !wanted(*session)) continue;
             // A logged message that the session will get by its log is not copied as well; a copy counts as delivered.
-            if (passage.logged_as != 0 && session->takes_messages() && !session->is_caught_up) continue;
+            if (passage.logged_as != 0 && passage.direction == storage::Direction::incoming && !session->is_sent_live()) continue;
             if (forwarded.empty()) forwarded = forward(passage);
             xmpp::XmlWriter w;
             w.open("message").attr("from", passage.account.jid().text()).attr("to", session->jid().text());
@@ -101,7 +101,7 @@ private:
             const xmpp::Stanza carbon = xmpp::parse_trusted(w.take());
             std::string xml;
             carbon.write(xml, {});
-            session->send(&carbon, xmpp::Wire{xml}, passage.logged_as);
+            session->send(&carbon, xmpp::Wire{xml}, {passage.logged_as, session->is_caught_up()});
         }
     }
 

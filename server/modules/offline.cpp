@@ -18,12 +18,9 @@ using xmpp::Stanza;
 constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
 constexpr std::string_view ns_hints = "urn:xmpp:hints";
 
-const xmpp::StanzaError not_stored{xmpp::ErrorType::wait, xmpp::Condition::resource_constraint,
-                                   "The message could not be stored."};
-
 class Offline final : public Module {
 public:
-    explicit Offline(Host& host) : worker_{host.worker}, uncommitted_{host} {
+    explicit Offline(Host& host) {
         host.disco.feature("msgoffline");  // XEP-0160 §4
         host.at<&Offline::archive>(host.inbound, Station::archive, this);
         host.at<&Offline::unclaimed>(host.unclaimed, this);
@@ -31,25 +28,8 @@ public:
     }
 
 private:
-    // An entry on its way to the disk; whether nobody but the log took its message.
-    struct Uncommitted {
-        std::uint64_t ticket = 0;
-        storage::LogId entry = 0;   // 0: it is being appended just now
-        bool is_unclaimed = false;
-    };
-
     Verdict archive(Passage& passage) {
-        if (passage.stanza.kind() != xmpp::Kind::message || !is_worth_keeping(passage)) return Verdict::pass();
-        auto& uncommitted = uncommitted_[passage.account];
-        uncommitted.push_back({++tickets_});
-        const storage::LogId entry = passage.account.log.append(
-            storage::Direction::incoming, passage.from, passage.stanza, standing_alone(passage),
-            [this, weak = passage.account.weak_from_this(), stanza = passage.stanza, ticket = tickets_](bool committed) {
-                if (const auto account = weak.lock()) settled(*account, stanza, ticket, committed);
-            });
-        if (std::exchange(refused_, false)) return Verdict::bounce(not_stored);
-        passage.logged_as = entry;
-        if (!uncommitted.empty() && uncommitted.back().entry == 0) uncommitted.back().entry = entry;
+        if (passage.stanza.kind() == xmpp::Kind::message && is_worth_keeping(passage)) passage.keep(Keep::until_delivered);
         return Verdict::pass();
     }
 
@@ -75,45 +55,16 @@ private:
                child.ns() != xmpp::ns::delay && !child.is("thread", xmpp::ns::client);
     }
 
-    // The stanza as it goes to clients, and the declaration that their stream headers have.
-    static xmpp::Wire standing_alone(Passage& passage) {
-        constexpr std::string_view tag = "<message";
-        const xmpp::Wire wire = passage.wire();
-        assert(wire.bytes().starts_with(tag));
-        std::string xml{tag};
-        xml.append(" xmlns='").append(xmpp::ns::client).append("'").append(wire.bytes().substr(tag.size()));
-        return xmpp::Wire{xml};
-    }
-
     // RFC 6121 §8.5.2.2.1: stored is taken care of.
     Verdict unclaimed(Passage& passage) {
         // A chat state that nobody sees is no loss worth an error.
-        if (passage.logged_as == 0) return has_content(passage.stanza) ? Verdict::pass() : Verdict::drop();
-        for (Uncommitted& each : uncommitted_[passage.account])
-            if (each.entry == passage.logged_as) each.is_unclaimed = true;
-        return Verdict::drop();
-    }
-
-    void settled(Account& account, const Stanza& message, std::uint64_t ticket, bool committed) {
-        auto& uncommitted = uncommitted_[account];
-        const auto found = std::ranges::find(uncommitted, ticket, &Uncommitted::ticket);
-        if (found == uncommitted.end()) return;
-        const Uncommitted entry = *found;
-        uncommitted.erase(found);
-        if (committed) return;
-        if (entry.entry == 0) refused_ = true;
-        else if (entry.is_unclaimed) worker_.router.bounce(message, message.to(), not_stored);
+        return passage.logged_as == 0 && has_content(passage.stanza) ? Verdict::pass() : Verdict::drop();
     }
 
     // XEP-0160 §2: at the first presence with a priority that is not negative.
     void catch_up(Session& session, bool /*initial*/) {
         if (session.takes_messages()) session.account().log.catch_up(session);
     }
-
-    Worker& worker_;
-    AccountSlot<std::vector<Uncommitted>> uncommitted_;
-    std::uint64_t tickets_ = 0;
-    bool refused_ = false;   // what is being appended was refused at once
 };
 
 }  // namespace

@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    struct Unacked { xmpp::Wire wire; storage::LogId logged_as; };
+    struct Unacked { xmpp::Wire wire; LogPlace logged_as; };
 
     // One session's counters (§4) and what its client has not acked yet. Lives on when the stream is gone.
     struct State final : net::EndOfTurn {
@@ -197,7 +197,7 @@ Verdict StreamManagement::leaving(Leaving& leaving) {
     ++state->sent;
     leaving.acknowledged_later = true;
     // One request is out at a time: the next leaves with the stanzas that follow its answer.
-    if (!state->asked && (leaving.logged_as != 0 || state->unacked.size() >= ask_after)) {
+    if (!state->asked && (leaving.logged_as || state->unacked.size() >= ask_after)) {
         state->ask_now = true;
         worker_.loop.at_end_of_turn(*state);
     }
@@ -229,7 +229,7 @@ bool StreamManagement::acknowledge(State& state, Stream& stream, std::uint32_t h
     }
     const auto account = state.session->shared_account();
     for (std::uint32_t i = 0; i < newly; ++i) {
-        if (const storage::LogId entry = state.unacked.front().logged_as) account->log.delivered(*state.session, entry);
+        if (const LogPlace place = state.unacked.front().logged_as) account->log.delivered(*state.session, place);
         state.unacked.pop_front();
     }
     state.acked = h;
@@ -299,7 +299,7 @@ void StreamManagement::ended(Session& session) {
     if (!state) return;
     resumable_.erase(state->id);
     for (const Unacked& unacked : state->unacked) {
-        if (unacked.logged_as != 0) continue;
+        if (unacked.logged_as) continue;
         const xmpp::Stanza stanza = xmpp::parse_or_empty(unacked.wire.bytes());
         if (stanza && stanza.kind() == xmpp::Kind::iq)
             worker_.router.bounce(stanza, session.jid(), xmpp::Condition::recipient_unavailable);
