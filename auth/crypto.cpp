@@ -134,15 +134,17 @@ std::string random_bytes(std::size_t count) {
     return out;
 }
 
-std::string random_token(std::size_t bytes) {
-    std::string token = xmpp::base64(random_bytes(bytes));
-    while (!token.empty() && token.back() == '=') token.pop_back();
-    for (char& c : token) {
+std::string token(std::string_view bytes) {
+    std::string text = xmpp::base64(bytes);
+    while (!text.empty() && text.back() == '=') text.pop_back();
+    for (char& c : text) {
         if (c == '+') c = '-';
         if (c == '/') c = '_';
     }
-    return token;
+    return text;
 }
+
+std::string random_token(std::size_t bytes) { return token(random_bytes(bytes)); }
 
 std::string random_digits(std::size_t count) {
     std::string digits;

@@ -14,7 +14,8 @@ std::string digest(storage::Hash hash, std::string_view data);
 std::string hmac(storage::Hash hash, std::string_view key, std::string_view data);
 std::string pbkdf2(storage::Hash hash, std::string_view password, std::string_view salt, std::uint32_t iterations);
 std::string random_bytes(std::size_t count);            // cryptographically strong, or the process ends
-std::string random_token(std::size_t bytes = 20);       // URL-safe base 64 without padding
+std::string token(std::string_view bytes);              // URL-safe base 64 without padding
+std::string random_token(std::size_t bytes = 20);
 std::string random_digits(std::size_t count);           // uniform
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 void wipe(std::string& secret);                         // overwrites and empties it

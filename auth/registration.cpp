@@ -30,6 +30,9 @@ constexpr std::size_t salt_bytes = 16;
 constexpr std::size_t longest_device_name = 64;
 constexpr std::size_t longest_id = 64;
 constexpr std::size_t longest_pin = 32;  // as typed
+constexpr std::size_t secret_bytes = 32;
+constexpr std::size_t key_bytes = 20;
+constexpr std::size_t id_bytes = 20;
 constexpr auto a_day = 24h;
 constexpr storage::Hash pin_hash = storage::Hash::sha256;
 
@@ -66,7 +69,18 @@ std::string as_typed(std::string_view pin) {
     return digits;
 }
 
+// Ids of offers are marked, by what ids that start() makes have not.
+constexpr std::string_view offer_mark = "o.";
+
+bool is_offered(std::string_view id) { return id.starts_with(offer_mark); }
+
+// An offer's id is worth its key: it is stored as a hash.
+std::string stored_id(const std::string& id) {
+    return is_offered(id) ? token(digest(storage::Hash::sha256, id).substr(0, id_bytes)) : id;
+}
+
 bool can_be_id(std::string_view id) {
+    if (is_offered(id)) id.remove_prefix(offer_mark.size());
     const auto fits = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
                c == '_';
@@ -107,6 +121,7 @@ struct Registration::State {
     SmsGateway& sms;
     const Clock clock;
     const std::function<void(const storage::Jid&)> keys_changed;
+    const std::string secret = random_bytes(secret_bytes);  // makes keys of ids
     RateLimit by_address, by_range, all, confirms;
 
     std::mutex mutex;
@@ -141,11 +156,17 @@ struct Registration::State {
                            [&](const std::string& prefix) { return number.starts_with(prefix); });
     }
 
-    Task<Answer<Started>> send_pin(std::string number, storage::Time now);
+    // As strong as a random one, and known before anything is stored. Ids of offers only.
+    std::string key_of(std::string_view id) const {
+        return token(hmac(storage::Hash::sha256, secret, id).substr(0, key_bytes));
+    }
+
+    Task<Answer<Started>> send_pin(std::string number, std::string id, storage::Time now);
     Task<void> tidy(storage::Time now);
-    Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin, storage::Time now);
-    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string device_name,
-                               storage::Time now);
+    Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin,
+                                                        std::string expected_username, storage::Time now);
+    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string key,
+                               std::string device_name, storage::Time now);
     Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt,
                                  storage::Device device);
 };
@@ -160,9 +181,21 @@ Registration::Registration(RegistrationRules rules, storage::Storage& storage, H
 
 Registration::~Registration() = default;
 
-Task<Answer<Registration::Started>> Registration::start(std::string phone, std::string client_address) {
+Registration::Offer Registration::offer() const {
+    std::string id = std::string{offer_mark} + random_token(id_bytes);
+    std::string key = state_->key_of(id);
+    return {std::move(id), std::move(key)};
+}
+
+std::string Registration::key_offered(std::string_view id) const {
+    return is_offered(id) ? state_->key_of(id) : std::string{};
+}
+
+Task<Answer<Registration::Started>> Registration::start(std::string phone, std::string client_address,
+                                                        std::string offered) {
     State& state = *state_;
     if (!state.rules.enabled) co_return fail(Kind::disabled);
+    if (!offered.empty() && (!is_offered(offered) || !can_be_id(offered))) co_return fail(Kind::gone);
     const storage::Time now = state.clock();
     const std::string network = network_of(client_address);
     // Looked at before the number is parsed, taken after: a slip of the finger costs nothing.
@@ -188,25 +221,29 @@ Task<Answer<Registration::Started>> Registration::start(std::string phone, std::
         if (const auto wait = state.by_range.take(range, now); wait > 0s) co_return too_many(wait);
     }
     if (const auto wait = state.all.take("", now); wait > 0s) co_return too_many(wait);
-    auto sending = state.send_pin(*number, now);
+    auto sending = state.send_pin(*number, std::move(offered), now);
     auto started = co_await sending;
     co_return std::move(started);
 }
 
-Task<Answer<Registration::Started>> Registration::State::send_pin(std::string number, storage::Time now) {
+Task<Answer<Registration::Started>> Registration::State::send_pin(std::string number, std::string id,
+                                                                storage::Time now) {
     const std::string pin = random_digits(rules.pin_digits);
     storage::PendingRegistration pending;
-    pending.id = random_token();
+    if (id.empty()) id = random_token(id_bytes);
+    pending.id = stored_id(id);
     pending.phone = number;
     pending.pin_salt = random_bytes(salt_bytes);
     pending.pin_hash = hmac(pin_hash, pending.pin_salt, pin);
     pending.tries_left = rules.tries;
     pending.created = now;
     pending.expires = now + rules.lifetime;
-    Started started{pending.id, rules.lifetime, rules.resend_after};
+    Started started{std::move(id), rules.lifetime, rules.resend_after, number};
 
     auto creating = storage.registrations().create(std::move(pending));
     const auto created = co_await creating;
+    // An offer is good for one PIN.
+    if (!created && created.error().kind == StorageError::Kind::conflict) co_return fail(Kind::gone);
     if (!created) co_return fail(Kind::unavailable);
     Sms message{std::move(number), with_pin(rules.sms_text, pin)};
     if (!sms.send(std::move(message))) co_return fail(Kind::unavailable);
@@ -233,7 +270,7 @@ Task<void> Registration::State::tidy(storage::Time now) {
 
 Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::string pin,
                                                          std::string device_name,
-                                                         std::string client_address) {
+                                                         std::string client_address, Login expected) {
     State& state = *state_;
     if (!state.rules.enabled) co_return fail(Kind::disabled);
     const storage::Time now = state.clock();
@@ -241,21 +278,26 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
         co_return too_many(wait);
     if (!can_be_id(id)) co_return fail(Kind::gone);
 
-    auto proving = state.proved(std::move(id), std::move(pin), now);
+    std::string key = is_offered(id) ? state.key_of(id) : random_token(key_bytes);
+    if (!expected.key.empty() && !equal_in_constant_time(expected.key, key)) co_return fail(Kind::other_login);
+    auto proving = state.proved(stored_id(id), std::move(pin), std::move(expected.username), now);
     auto pending = co_await proving;
     if (!pending) co_return xmpp::Failure{pending.error()};
-    auto issuing = state.issue(std::move(*pending), device_name_of(device_name), now);
+    auto issuing = state.issue(std::move(*pending), std::move(key), device_name_of(device_name), now);
     auto issued = co_await issuing;
     co_return std::move(issued);
 }
 
 Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::string id, std::string pin,
+                                                                       std::string expected_username,
                                                                        storage::Time now) {
     auto finding = storage.registrations().find(id);
     auto found = co_await finding;
     if (!found) co_return fail(Kind::unavailable);
     if (!*found) co_return fail(Kind::gone);
     storage::PendingRegistration pending = std::move(**found);
+    if (!expected_username.empty() && expected_username != localpart_of(pending.phone))
+        co_return fail(Kind::other_login);
 
     // A try is paid for before the PIN is looked at, so that guesses at the same moment share the few there
     // are.
@@ -269,13 +311,14 @@ Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::stri
 }
 
 Task<Answer<Registration::Issued>> Registration::State::issue(storage::PendingRegistration pending,
-                                                              std::string device_name, storage::Time now) {
+                                                              std::string key, std::string device_name,
+                                                              storage::Time now) {
     const auto jid = storage::Jid::from_parts(localpart_of(pending.phone), rules.domain);
     if (!jid) co_return fail(Kind::unavailable);  // the domain is none; configuration refuses such
     Issued issued;
     issued.jid = *jid;
     issued.device_id = random_token(9);
-    issued.key = random_token();
+    issued.key = std::move(key);
 
     // Hashed before the PIN is used up: when the pool is full the PIN is still good.
     storage::Salt salt{random_bytes(salt_bytes), rules.iterations};

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/storage.h"
@@ -22,6 +23,7 @@ struct RegistrationError {
         not_a_number,      // HTTP 400
         wrong_pin,         // 403, tries_left
         gone,              // 410: expired, used up, or never there
+        other_login,       // 400: the client would log in with another name or key than it is given; the PIN is still good
         too_many,          // 429, retry_after
         disabled,          // 403: registration is off, or not open to this number's prefix
         unavailable,       // 503: storage or the SMS gateway cannot take it now
@@ -52,7 +54,15 @@ struct RegistrationRules {
 
 class Registration {
 public:
-    struct Started { std::string id; std::chrono::seconds expires_in, resend_after; };
+    struct Started { std::string id; std::chrono::seconds expires_in, resend_after; std::string phone; };   // E.164
+    // What a form may carry before a number is named: an id that start() takes, and the key that confirm() will issue for
+    // it. Who has the id has the key; what is stored tells neither.
+    struct Offer { std::string id, key; };
+    struct Login {
+        Login() {}
+        Login(std::string u, std::string k) : username{std::move(u)}, key{std::move(k)} {}
+        std::string username, key;
+    };
     struct Issued { storage::Jid jid; std::string device_id, key; };
 
     using Clock = std::function<storage::Time()>;
@@ -61,8 +71,13 @@ public:
                  std::function<void(const storage::Jid&)> keys_changed);
     ~Registration();
 
-    storage::Task<xmpp::Result<Started, RegistrationError>> start(std::string phone, std::string client_address);
-    storage::Task<xmpp::Result<Issued, RegistrationError>> confirm(std::string id, std::string pin, std::string device_name, std::string client_address);
+    // Any number of offers may be made: they cost and hold nothing. They are good until the process ends.
+    Offer offer() const;
+    std::string key_offered(std::string_view id) const;   // with this id; empty when it is none of an offer
+    // `offered`: the id of an offer, good for one start(); empty: a new one is made.
+    storage::Task<xmpp::Result<Started, RegistrationError>> start(std::string phone, std::string client_address, std::string offered = {});
+    // `expected`: what the client takes for its name and its key already; what is empty it will read in the answer.
+    storage::Task<xmpp::Result<Issued, RegistrationError>> confirm(std::string id, std::string pin, std::string device_name, std::string client_address, Login expected = {});
 
 private:
     struct State;

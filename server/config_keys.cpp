@@ -141,7 +141,7 @@ const Key table[] = {
      "connections from one address that have not logged in yet"},
     {"limits.login_deadline", live,
      Seconds{at<&C::limits, &C::Limits::login_deadline>, seconds{1}, seconds{3600}},
-     "time from connecting to a bound resource"},
+     "time from connecting to a bound resource; registering has as long as its PIN"},
     {"limits.login_attempts", live, Number{at<&C::limits, &C::Limits::login_attempts>, 1, 100},
      "failed logins on one connection"},
     {"limits.idle", live, Seconds{at<&C::limits, &C::Limits::idle>, seconds{1}, 7 * day},

@@ -311,6 +311,11 @@ void Connection::on_timer() {
     stream_->close({xmpp::StreamCondition::connection_timeout, "No sign of life."});
 }
 
+void Connection::extend_login(net::Duration time) {
+    if (closing_ || over_ || stream_->phase() == Stream::Phase::session) return;
+    timer_.start(worker_->loop, time, [this] { on_timer(); });
+}
+
 void Connection::move_to(Worker& worker, std::function<void()> arrived) {
     if (&worker == worker_) return arrived();
     timer_.cancel();

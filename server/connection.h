@@ -35,6 +35,7 @@ public:
     bool can_start_tls() const override;
     std::string peer_address() const override { return peer_address_; }
     std::size_t unsent() const override { return unsent_; }
+    void extend_login(net::Duration time) override;
     void move_to(Worker& worker, std::function<void()> arrived) override;
 
 private:

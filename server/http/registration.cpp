@@ -34,6 +34,7 @@ Response refusal(const RegistrationError& error) {
         case Kind::wrong_pin: return problem(403, "wrong-pin", "The PIN is wrong.", {{"tries_left", error.tries_left}});
         case Kind::gone: return problem(410, "gone", "This registration has expired or is used up; begin again.");
         case Kind::disabled: return problem(403, "disabled", "Registration is not open, or not to this number.");
+        case Kind::other_login:  // nothing is expected at this door
         case Kind::unavailable: break;
         case Kind::too_many: {
             const auto seconds = std::max<std::int64_t>(1, error.retry_after.count());

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // XEP-0077 2.4: In-Band Registration. Two doors before login: a phone number, proved by a PIN, buys a device key
 // (auth::Registration; registration.phone), and user name with password (registration.open). The phone's way takes two
-// forms: the number is answered with <not-acceptable/> and the form for the PIN, the PIN with a result that shows user
-// name and key. After login: the state, a new password, and the end of the account.
+// steps: the number is answered with <not-acceptable/> and the form for the PIN, the PIN with a result that shows user
+// name and key. Clients that log in with what stood in their form, and look at no result, find user name and key there.
+// After login: the state, a new password, and the end of the account.
 // A new password is a new device: every session ends, the one that asked with <reset/>, and logs in again.
 // Leaves out redirection (§5), <key/> as §7 has it, and registration with other entities than the server.
 #include <map>
 
 #include "auth/passwords.h"
+#include "auth/phone.h"
 #include "auth/rate_limit.h"
 #include "server/account.h"
 #include "server/config.h"
@@ -60,6 +62,16 @@ Submitted read(const xmpp::Element& query) {
     return submitted;
 }
 
+// A number as a user name is written, by its digits alone.
+std::string in_international_form(const std::string& username) {
+    return !username.empty() && username.front() >= '0' && username.front() <= '9' ? "+" + username : username;
+}
+
+// A number that waits for its PIN. Empty: none does yet.
+struct Waiting {
+    std::string id, username;
+};
+
 xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_view type, std::string_view label,
                            std::string value = {}) {
     xmpp::FormField field;
@@ -103,22 +115,28 @@ private:
     Task<IqReply> before_login(IqBeforeLogin iq) {
         const std::string domain = iq.domain;
         if (!by_phone(domain) && !by_name()) co_return IqReply{Condition::service_unavailable};
-        if (iq.stanza.type() == "get") co_return IqReply{first_step(domain)};
+        if (iq.stanza.type() == "get") {
+            begin(iq.stream);
+            co_return IqReply{first_step(domain)};
+        }
         // §3.2: nobody is logged in.
         if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};
         Submitted submitted = read(iq.payload);
         if (submitted.is_cancelled) {
-            pending_.erase(iq.stream);
+            begin(iq.stream) = {};
             co_return IqReply::result();
         }
         if (submitted.is_misplaced) co_return IqReply{Condition::bad_request};
+        // Where only numbers register, the user name is one.
+        if (by_phone(domain) && !by_name() && submitted.phone.empty())
+            submitted.phone = in_international_form(submitted.username);
         if (by_phone(domain) && !submitted.pin.empty()) {
             auto confirming = confirm(std::move(iq), std::move(submitted));
             auto reply = co_await confirming;
             co_return std::move(reply);
         }
         if (by_phone(domain) && !submitted.phone.empty()) {
-            auto starting = start(std::move(iq), std::move(submitted.phone));
+            auto starting = start(std::move(iq), std::move(submitted));
             auto reply = co_await starting;
             co_return std::move(reply);
         }
@@ -128,36 +146,53 @@ private:
             co_return std::move(reply);
         }
         // §3.1: what is required was not given.
-        const auto waiting = pending_.find(iq.stream);
-        if (waiting != pending_.end())
-            co_return IqReply{ask_again("The code is missing.", second_step(waiting->second))};
+        if (const Waiting waiting = begin(iq.stream); !waiting.id.empty())
+            co_return IqReply{ask_again("The code is missing.", second_step(waiting))};
         co_return IqReply{ask_again("Something that is required is missing.", first_step(domain))};
     }
 
+    // The stream's registration, which begins with this. Its user has to find the SMS and type the PIN.
+    Waiting& begin(const std::weak_ptr<Stream>& stream) {
+        const auto known = pending_.find(stream);
+        if (known != pending_.end()) return known->second;
+        std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
+        extend_login(stream);
+        return pending_[stream];
+    }
+
+    void extend_login(const std::weak_ptr<Stream>& stream) const {
+        if (const auto there = stream.lock()) there->transport().extend_login(worker_.config->registration.pin_lifetime);
+    }
+
     // The number: a PIN goes out, and the second form comes back.
-    Task<IqReply> start(IqBeforeLogin iq, std::string phone) {
-        auto starting = worker_.server.registration().start(phone, iq.client_address);
+    Task<IqReply> start(IqBeforeLogin iq, Submitted submitted) {
+        // The second form shows the key, whether the number came in a form or not.
+        if (submitted.id.empty()) submitted.id = worker_.server.registration().offer().id;
+        auto starting = worker_.server.registration().start(submitted.phone, iq.client_address, submitted.id);
         const auto started = co_await starting;
         if (!started) co_return IqReply{refused(started.error(), iq.domain)};
-        std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
-        pending_[iq.stream] = started->id;
-        co_return IqReply{ask_again("A code was sent to this number. Enter it to go on.", second_step(started->id))};
+        Waiting& waiting = begin(iq.stream);
+        waiting = {started->id, auth::localpart_of(started->phone)};
+        extend_login(iq.stream);
+        std::string text = "A code was sent to this number. Enter it to go on.";
+        // What will be the user name must be written like one.
+        if (!submitted.username.empty() && submitted.username != waiting.username)
+            text = "A code was sent. Enter it to go on, with " + waiting.username + " where the number is asked for.";
+        co_return IqReply{ask_again(std::move(text), second_step(waiting))};
     }
 
     // The PIN: the key comes back, shown once.
     Task<IqReply> confirm(IqBeforeLogin iq, Submitted submitted) {
-        const auto waiting = pending_.find(iq.stream);
-        if (submitted.id.empty() && waiting != pending_.end()) submitted.id = waiting->second;
+        const Waiting waiting = begin(iq.stream);
+        if (submitted.id.empty()) submitted.id = waiting.id;
+        const Waiting again{submitted.id, submitted.id == waiting.id ? waiting.username : submitted.username};
+        auth::Registration::Login login{std::move(submitted.username), std::move(submitted.password)};
         auto confirming = worker_.server.registration().confirm(submitted.id, submitted.pin, submitted.device,
-                                                                iq.client_address);
+                                                                iq.client_address, std::move(login));
         const auto issued = co_await confirming;
-        if (!issued) {
-            if (issued.error().kind == auth::RegistrationError::Kind::wrong_pin)
-                co_return IqReply{wrong_pin(issued.error().tries_left, submitted.id, iq.domain)};
-            co_return IqReply{refused(issued.error(), iq.domain)};
-        }
-        pending_.erase(iq.stream);
-        log::info("registered",
+        if (!issued) co_return IqReply{refused(issued.error(), iq.domain, again)};
+        begin(iq.stream) = {};
+        log::info("device registered",
                   {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
         co_return IqReply{key_shown(*issued)};
     }
@@ -177,7 +212,7 @@ private:
                                                   std::move(submitted.password), worker_.config->auth.iterations);
         const auto made = co_await making;
         if (!made) co_return IqReply{refused(made.error(), *jid)};
-        log::info("registered", {{"jid", jid->text()}, {"address", iq.client_address}});
+        log::info("account registered", {{"jid", jid->text()}, {"address", iq.client_address}});
         co_return IqReply::result();
     }
 
@@ -188,12 +223,22 @@ private:
         DataForm form;
         form.title = "Registration";
         std::string how;
-        if (phone) {
-            how = "Enter your phone number in international form (+49…) to be sent a code.";
-            add_field(form, "phone", "text-single", "Phone number").required = !name;
+        if (phone && name) {
+            how = "Enter your phone number in international form (+49…) to be sent a code. Or choose a user name and a password.";
+            add_field(form, "phone", "text-single", "Phone number");
         }
-        if (name) {
-            how += phone ? " Or choose a user name and a password." : "Choose a user name and a password.";
+        if (phone && !name) {
+            how = "Enter your phone number in international form without + (49…) to be sent a code. It is your user name; "
+                  "the password is made for you: keep it.";
+            // A client may take its login from this form, and may ask for no other: user name and key have to stand here,
+            // and the code must find its place.
+            auth::Registration::Offer offer = worker_.server.registration().offer();
+            add_field(form, "id", "hidden", "", std::move(offer.id));
+            add_field(form, "username", "text-single", "Phone number").required = true;
+            add_field(form, "password", "text-single", "Password", std::move(offer.key));
+            add_field(form, "pin", "text-single", "Code, when you have it");
+        } else {
+            if (!phone) how = "Choose a user name and a password.";
             add_field(form, "username", "text-single", "User name").required = !phone;
             add_field(form, "password", "text-private", "Password").required = !phone;
         }
@@ -208,13 +253,15 @@ private:
         return w.take();
     }
 
-    static std::string second_step(const std::string& id) {
-        const std::string_view how = "Enter the code that was sent to your phone.";
+    std::string second_step(const Waiting& waiting) const {
+        const std::string_view how = "Enter the code that was sent to your phone. The password is made for you: keep it.";
         DataForm form;
         form.title = "Registration";
         form.instructions.emplace_back(how);
-        add_field(form, "id", "hidden", "", id);
+        add_field(form, "id", "hidden", "", waiting.id);
+        add_field(form, "username", "hidden", "", waiting.username);
         add_field(form, "pin", "text-single", "Code").required = true;
+        add_field(form, "password", "text-single", "Password", worker_.server.registration().key_offered(waiting.id));
         add_field(form, "device", "text-single", "Name of this device");
         form.hidden_form_type(ns);
         xmpp::XmlWriter w;
@@ -251,9 +298,9 @@ private:
         return error;
     }
 
-    StanzaError wrong_pin(std::uint32_t tries_left, const std::string& id, std::string_view domain) const {
+    StanzaError wrong_pin(std::uint32_t tries_left, const Waiting& waiting, std::string_view domain) const {
         if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step(domain));
-        return ask_again("The code is wrong. Tries left: " + std::to_string(tries_left) + ".", second_step(id));
+        return ask_again("The code is wrong. Tries left: " + std::to_string(tries_left) + ".", second_step(waiting));
     }
 
     static StanzaError too_many(std::chrono::seconds wait) {
@@ -261,7 +308,7 @@ private:
                 "Try again in " + std::to_string(wait.count()) + " seconds."};
     }
 
-    StanzaError refused(const auth::RegistrationError& error, std::string_view domain) const {
+    StanzaError refused(const auth::RegistrationError& error, std::string_view domain, const Waiting& waiting = {}) const {
         using Kind = auth::RegistrationError::Kind;
         switch (error.kind) {
             case Kind::not_a_number:
@@ -269,7 +316,10 @@ private:
             case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step(domain));
             case Kind::too_many: return too_many(error.retry_after);
             case Kind::disabled: return {Condition::not_allowed, "This number cannot be registered here."};
-            case Kind::wrong_pin:
+            case Kind::wrong_pin: return wrong_pin(error.tries_left, waiting, domain);
+            case Kind::other_login:
+                return ask_again("The user name is the number, digits only, and the password stays as it was offered.",
+                                 second_step(waiting));
             case Kind::unavailable: break;
         }
         return try_later();
@@ -376,8 +426,8 @@ private:
 
     Worker& worker_;
     auth::RateLimit accounts_a_minute_;   // user name and password, on this worker
-    // Streams whose number waits for its PIN, for clients that do not send the form's hidden id.
-    std::map<std::weak_ptr<Stream>, std::string, std::owner_less<>> pending_;
+    // Streams that register, and which number of theirs waits for its PIN, for clients that do not send the form's hidden id.
+    std::map<std::weak_ptr<Stream>, Waiting, std::owner_less<>> pending_;
 };
 
 }  // namespace

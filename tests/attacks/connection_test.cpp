@@ -190,6 +190,29 @@ TEST_CASE("row 13: there is a deadline for logging in, whatever keeps the connec
     attacked.check_unharmed();
 }
 
+TEST_CASE("row 13: who registers has time to read an SMS, and no more than that") {
+    Attacked attacked{{{"TERN_LIMITS_LOGIN_DEADLINE", "2"}, {"TERN_REGISTRATION_PIN_LIFETIME", "4"}}};
+    const auto ask = [](WireClient& client) {
+        client.send("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>");
+        return client.element().attr_or_empty("type") == "result";
+    };
+    WireClient benvolio = attacked.client();
+    benvolio.open_stream();
+    CHECK(ask(benvolio));
+    WireClient silent = attacked.client();
+    silent.open_stream();
+    CHECK(silent.end(5s).condition == "connection-timeout");
+    // He asks again, which wins no time: who asks for the first time now has more.
+    CHECK(ask(benvolio));
+    WireClient peter = attacked.client();
+    peter.open_stream();
+    CHECK(ask(peter));
+    CHECK(benvolio.end(10s).condition == "connection-timeout");
+    CHECK_FALSE(peter.end(0ms).is_over);
+    CHECK(peter.end(10s).condition == "connection-timeout");
+    attacked.check_unharmed();
+}
+
 TEST_CASE("row 14: byte by byte is slow for its sender alone") {
     Attacked attacked;
     WireClient romeo = attacked.client();

@@ -288,3 +288,38 @@ TEST_CASE("pins are made of all digits and are not alike") {
     }
     CHECK(pins.size() >= 49);
 }
+
+TEST_CASE("an offered key is the one that the offer's id buys, once, for who expects it") {
+    Door door;
+    const auto offer = door.registration.offer();
+    CHECK(offer.key.size() >= 27);
+    CHECK(door.registration.key_offered(offer.id) == offer.key);
+    CHECK(door.registration.offer().key != offer.key);
+    const auto started = door.loop.run(door.registration.start(Door::number, "192.0.2.1", offer.id));
+    REQUIRE(started);
+    CHECK(started->id == offer.id);
+    CHECK(started->phone == Door::number);
+    CHECK(door.loop.run(door.storage->registrations().find(offer.id)).value() == std::nullopt);  // stored as a hash
+
+    const auto confirm = [&](const char* username, const std::string& key) {
+        return door.loop.run(door.registration.confirm(offer.id, door.phones.last_pin(), "Pixel 9", "192.0.2.1",
+                                                       Registration::Login{username, key}));
+    };
+    CHECK(confirm("4915112345678", "secret").error().kind == Kind::other_login);
+    CHECK(confirm("+4915112345678", offer.key).error().kind == Kind::other_login);
+    const auto issued = confirm("4915112345678", offer.key);
+    REQUIRE(issued);
+    CHECK(issued->key == offer.key);
+
+    door.now += 2min;
+    CHECK(door.loop.run(door.registration.start(Door::number, "192.0.2.1", offer.id)).error().kind == Kind::gone);
+}
+
+TEST_CASE("the key of a number that came without an offer cannot be asked for") {
+    Door door;
+    const auto started = door.start();
+    REQUIRE(started);
+    CHECK(door.registration.key_offered(started->id).empty());
+    // An id of one's own making is no offer.
+    CHECK(door.loop.run(door.registration.start(number_of(1), "192.0.2.1", "abc")).error().kind == Kind::gone);
+}
