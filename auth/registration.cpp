@@ -164,9 +164,9 @@ struct Registration::State {
     Task<Answer<Started>> send_pin(std::string number, std::string id, storage::Time now);
     Task<void> tidy(storage::Time now);
     Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin,
-                                                        std::string expected_username, storage::Time now);
-    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string key,
-                               std::string device_name, storage::Time now);
+                                                      std::string expected_username, storage::Time now);
+    Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string key, std::string device_name,
+                               storage::Time now);
     Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt,
                                  storage::Device device);
 };
@@ -227,7 +227,7 @@ Task<Answer<Registration::Started>> Registration::start(std::string phone, std::
 }
 
 Task<Answer<Registration::Started>> Registration::State::send_pin(std::string number, std::string id,
-                                                                storage::Time now) {
+                                                                  storage::Time now) {
     const std::string pin = random_digits(rules.pin_digits);
     storage::PendingRegistration pending;
     if (id.empty()) id = random_token(id_bytes);
@@ -269,8 +269,8 @@ Task<void> Registration::State::tidy(storage::Time now) {
 }
 
 Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::string pin,
-                                                         std::string device_name,
-                                                         std::string client_address, Login expected) {
+                                                         std::string device_name, std::string client_address,
+                                                         Login expected) {
     State& state = *state_;
     if (!state.rules.enabled) co_return fail(Kind::disabled);
     const storage::Time now = state.clock();
@@ -279,7 +279,8 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
     if (!can_be_id(id)) co_return fail(Kind::gone);
 
     std::string key = is_offered(id) ? state.key_of(id) : random_token(key_bytes);
-    if (!expected.key.empty() && !equal_in_constant_time(expected.key, key)) co_return fail(Kind::other_login);
+    if (!expected.key.empty() && !equal_in_constant_time(expected.key, key))
+        co_return fail(Kind::other_login);
     auto proving = state.proved(stored_id(id), std::move(pin), std::move(expected.username), now);
     auto pending = co_await proving;
     if (!pending) co_return xmpp::Failure{pending.error()};

@@ -299,11 +299,12 @@ TEST_CASE("an offered key is the one that the offer's id buys, once, for who exp
     REQUIRE(started);
     CHECK(started->id == offer.id);
     CHECK(started->phone == Door::number);
-    CHECK(door.loop.run(door.storage->registrations().find(offer.id)).value() == std::nullopt);  // stored as a hash
+    CHECK(door.loop.run(door.storage->registrations().find(offer.id)).value() ==
+          std::nullopt);  // stored as a hash
 
     const auto confirm = [&](const char* username, const std::string& key) {
-        return door.loop.run(door.registration.confirm(offer.id, door.phones.last_pin(), "Pixel 9", "192.0.2.1",
-                                                       Registration::Login{username, key}));
+        return door.loop.run(door.registration.confirm(offer.id, door.phones.last_pin(), "Pixel 9",
+                                                       "192.0.2.1", Registration::Login{username, key}));
     };
     CHECK(confirm("4915112345678", "secret").error().kind == Kind::other_login);
     CHECK(confirm("+4915112345678", offer.key).error().kind == Kind::other_login);
@@ -312,7 +313,8 @@ TEST_CASE("an offered key is the one that the offer's id buys, once, for who exp
     CHECK(issued->key == offer.key);
 
     door.now += 2min;
-    CHECK(door.loop.run(door.registration.start(Door::number, "192.0.2.1", offer.id)).error().kind == Kind::gone);
+    CHECK(door.loop.run(door.registration.start(Door::number, "192.0.2.1", offer.id)).error().kind ==
+          Kind::gone);
 }
 
 TEST_CASE("the key of a number that came without an offer cannot be asked for") {
@@ -321,5 +323,6 @@ TEST_CASE("the key of a number that came without an offer cannot be asked for") 
     REQUIRE(started);
     CHECK(door.registration.key_offered(started->id).empty());
     // An id of one's own making is no offer.
-    CHECK(door.loop.run(door.registration.start(number_of(1), "192.0.2.1", "abc")).error().kind == Kind::gone);
+    CHECK(door.loop.run(door.registration.start(number_of(1), "192.0.2.1", "abc")).error().kind ==
+          Kind::gone);
 }
