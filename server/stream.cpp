@@ -227,7 +227,6 @@ void Stream::send_features() {
     }
     if (phase_ == Phase::bind) {
         w.open("bind", ns::bind).leaf("required").close();
-        w.open("session", ns::session).leaf("optional").close();  // RFC 3921 clients ask for it
     } else if (!tls_first) {
         write_mechanisms(w);
     }
