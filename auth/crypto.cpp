@@ -16,6 +16,8 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+#include <stdexcept>
+
 #include "xmpp/base64.h"
 
 namespace auth {
@@ -166,6 +168,41 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
 void wipe(std::string& secret) {
     OPENSSL_cleanse(secret.data(), secret.size());
     secret.clear();
+}
+
+// ---- a permutation --------------------------------------------------------------------------------
+
+struct BlockCipher::State {
+    struct Free {
+        void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+    };
+    std::unique_ptr<EVP_CIPHER_CTX, Free> encrypting{EVP_CIPHER_CTX_new()}, decrypting{EVP_CIPHER_CTX_new()};
+};
+
+BlockCipher::BlockCipher(std::string_view key) : state_{std::make_unique<State>()} {
+    if (key.size() != key_size) throw std::invalid_argument{"the key of a block cipher has 16 bytes"};
+    const bool is_ready =
+        EVP_EncryptInit_ex(state_->encrypting.get(), EVP_aes_128_ecb(), nullptr, bytes_of(key), nullptr) == 1 &&
+        EVP_DecryptInit_ex(state_->decrypting.get(), EVP_aes_128_ecb(), nullptr, bytes_of(key), nullptr) == 1 &&
+        EVP_CIPHER_CTX_set_padding(state_->encrypting.get(), 0) == 1 &&
+        EVP_CIPHER_CTX_set_padding(state_->decrypting.get(), 0) == 1;
+    if (!is_ready) throw std::runtime_error{"OpenSSL has no AES"};
+}
+
+BlockCipher::~BlockCipher() = default;
+
+void BlockCipher::encrypt(Block& block) {
+    auto* const bytes = reinterpret_cast<unsigned char*>(block.data());
+    int size = 0;
+    if (EVP_EncryptUpdate(state_->encrypting.get(), bytes, &size, bytes, static_cast<int>(block.size())) != 1)
+        throw std::runtime_error{"OpenSSL did not encrypt"};
+}
+
+void BlockCipher::decrypt(Block& block) {
+    auto* const bytes = reinterpret_cast<unsigned char*>(block.data());
+    int size = 0;
+    if (EVP_DecryptUpdate(state_->decrypting.get(), bytes, &size, bytes, static_cast<int>(block.size())) != 1)
+        throw std::runtime_error{"OpenSSL did not decrypt"};
 }
 
 }  // namespace auth

@@ -18,6 +18,7 @@ const xmpp::StanzaError AccountLog::not_stored{xmpp::ErrorType::wait, xmpp::Cond
 
 constexpr std::size_t catch_up_batch = 100;          // entries in memory at once
 constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
+constexpr std::chrono::seconds archive_patience{10};  // between two pages that a client fetches
 constexpr std::size_t catch_up_unsent = 256 * 1024;  // bytes in the socket's queue above which catching up waits
 
 namespace {
@@ -34,7 +35,7 @@ std::string_view known_type(std::string_view type) {
 void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& devices) {
     last_ = last;
     cursors_.clear();
-    for (const storage::Device& device : devices) cursors_.push_back({device.id, device.cursor});
+    for (const storage::Device& device : devices) cursors_.push_back({device.id, device.cursor, device.reads_archive});
 }
 
 AccountLog::DeviceCursor* AccountLog::cursor_of(const std::string& device) {
@@ -59,6 +60,7 @@ bool AccountLog::write(Passage& passage) {
     entry.peer = xmpp::Jid{is_incoming ? passage.from : passage.to};
     entry.stanza_type = known_type(passage.stanza.type());
     entry.origin_id = passage.stanza.id();
+    entry.words = std::move(passage.words);
     entry.xml = passage.wire();
     uncommitted_.push_back({entry.id, passage.stanza, is_incoming, false});
     writing_ = entry.id;
@@ -107,18 +109,22 @@ void AccountLog::delivered(Session& session, LogPlace place) {
 bool AccountLog::is_owed_before(const Session& asking, storage::LogId entry) const {
     return std::ranges::any_of(account_.sessions(), [&](const auto& session) {
         if (session.get() == &asking || session->device() != asking.device()) return false;
-        if (session->backlog == Session::Backlog::being_sent) return true;
+        if (session->takes_messages() && !session->is_caught_up()) return true;   // it will be sent what is older
         return std::ranges::any_of(session->outstanding(), [entry](const Session::Outstanding& sent) { return sent.place.entry < entry; });
     });
 }
 
+storage::LogId AccountLog::cursor(const Session& session) const {
+    const auto found = std::ranges::find(cursors_, session.device(), &DeviceCursor::device);
+    return found == cursors_.end() ? last_ : found->at;
+}
+
 void AccountLog::ended(Session& session) {
-    if (session.outstanding().empty() && session.backlog != Session::Backlog::being_sent) return;
     const auto sessions = account_.sessions();
     for (const auto& other : sessions) {
         if (other->device() != session.device() || !other->is_caught_up()) continue;
         other->backlog = Session::Backlog::unsent;
-        if (other->takes_messages() && other->stream()) catch_up(*other);
+        if (other->takes_messages() && other->stream()) start(*other);
     }
 }
 
@@ -126,8 +132,44 @@ void AccountLog::ended(Session& session) {
 
 void AccountLog::catch_up(Session& session) {
     if (session.backlog != Session::Backlog::unsent) return;
+    const DeviceCursor* const cursor = cursor_of(session.device());
+    if (cursor && cursor->reads_archive && cursor->at < last_ && !session.has_read_archive) return wait_for_client(session);
+    start(session);
+}
+
+void AccountLog::start(Session& session) {
+    session.archive_patience.reset();
     session.backlog = Session::Backlog::being_sent;
     account_.worker().spawn("catching up", run_catch_up(session.shared_from_this()));
+}
+
+// XEP-0313 §6.1.1: what a client fetches by itself need not be sent to it.
+void AccountLog::wait_for_client(Session& session) {
+    session.backlog = Session::Backlog::fetched;
+    if (!session.archive_patience) session.archive_patience = std::make_unique<net::Timer>();
+    session.archive_patience->start(account_.worker().loop, archive_patience, [this, waiting = session.weak_from_this()] {
+        const auto alive = waiting.lock();
+        if (!alive || alive->backlog != Session::Backlog::fetched) return;
+        if (DeviceCursor* const cursor = cursor_of(alive->device())) set_reads_archive(*cursor, false);
+        start(*alive);
+    });
+}
+
+void AccountLog::archive_read(Session& session, bool is_all) {
+    if (DeviceCursor* const cursor = cursor_of(session.device())) set_reads_archive(*cursor, true);
+    session.has_read_archive = session.has_read_archive || is_all;
+    if (session.backlog != Session::Backlog::fetched) return;
+    if (is_all) start(session);
+    else wait_for_client(session);
+}
+
+void AccountLog::set_reads_archive(DeviceCursor& cursor, bool reads) {
+    if (std::exchange(cursor.reads_archive, reads) == reads) return;
+    account_.worker().spawn("storing who reads the archive", [](std::shared_ptr<Account> account, std::string device, bool does) -> storage::Task<void> {
+        auto storing = account->worker().storage().accounts().set_reads_archive(account->id(), std::move(device), does);
+        const auto stored = co_await storing;
+        if (!stored) log::warn("who reads the archive is not stored", {{"jid", account->jid().text()}, {"why", stored.error().text}});
+    }(account_.shared_from_this(), cursor.device, reads));
 }
 
 namespace {
@@ -137,6 +179,10 @@ std::vector<storage::LogId> entries_outstanding(const Session& session) {
     for (const Session::Outstanding& sent : session.outstanding()) entries.push_back(sent.place.entry);
     std::ranges::sort(entries);
     return entries;
+}
+
+bool is_outstanding(const Session& session, storage::LogId entry) {
+    return std::ranges::any_of(session.outstanding(), [entry](const Session::Outstanding& sent) { return sent.place.entry == entry; });
 }
 
 }  // namespace
@@ -163,7 +209,7 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
         for (; count < entries->size() && session->takes_messages() && session->stream(); ++count) {
             const storage::LogEntry& entry = (*entries)[count];
             read_up_to = entry.id;
-            if (std::ranges::binary_search(on_their_way, entry.id)) continue;
+            if (std::ranges::binary_search(on_their_way, entry.id) || is_outstanding(*session, entry.id)) continue;
             send_entry(*session, entry);
             co_await session->drained(catch_up_unsent);
         }

@@ -34,13 +34,19 @@ public:
     // Sends the session what its device lacks, oldest first and stamped with <delay/>, at the pace of its socket. Until
     // it is done, stored messages reach the session this way only. Starts by itself and ends by itself.
     void catch_up(Session& session);
+    // The session's client was given a page of the archive that reaches back to its cursor (XEP-0313). A device that does
+    // so is not sent its backlog as well, the next time: its client has some seconds to fetch it. `is_all`: with this
+    // page it has everything that is stored.
+    void archive_read(Session& session, bool is_all);
+    storage::LogId cursor(const Session& session) const;   // the last entry that its device has for certain
+
     // What the session was sent and did not acknowledge is owed to its device again.
     void ended(Session& session);
 
     bool is_idle() const { return uncommitted_.empty(); }
 
 private:
-    struct DeviceCursor { std::string device; storage::LogId at = 0; };
+    struct DeviceCursor { std::string device; storage::LogId at = 0; bool reads_archive = false; };
     struct Uncommitted {
         storage::LogId entry;
         xmpp::Stanza stanza;
@@ -48,6 +54,9 @@ private:
         bool is_taken;
     };
     DeviceCursor* cursor_of(const std::string& device);
+    void start(Session& session);
+    void wait_for_client(Session& session);
+    void set_reads_archive(DeviceCursor& cursor, bool reads);
     void settled(storage::LogId entry, const storage::Result<void>& committed);
     bool is_owed_before(const Session& asking, storage::LogId entry) const;
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);

@@ -76,6 +76,7 @@ struct Config {
     struct Messages {
         std::string retention = "30d";               // "30d", "forever", "delivered"
         std::string ack = "commit";                  // "commit", "receive"
+        std::string archive = "always";              // of accounts that have no preference: "always", "never", "roster"
     } messages;
 
     struct Limits {

@@ -112,6 +112,8 @@ const Key table[] = {
 
     {"messages.retention", live, Text{at<&C::messages, &C::Messages::retention>, values::retention},
      "how long messages are kept: \"30d\", \"forever\", or \"delivered\": until every device has them"},
+    {"messages.archive", live, Text{at<&C::messages, &C::Messages::archive>, values::archive},
+     "whose messages the archive keeps, for accounts without a preference: \"always\", \"never\", or \"roster\": contacts'"},
     {"messages.ack", live, Text{at<&C::messages, &C::Messages::ack>, values::ack},
      "XEP-0198 acks: \"commit\", only what is durably stored; \"receive\", at once"},
 

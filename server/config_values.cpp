@@ -191,6 +191,7 @@ std::string retention(std::string& value) {
     return "how long, e.g. \"30d\" or \"12h\", or \"forever\", or \"delivered\"";
 }
 
+std::string archive(std::string& value) { return one_of(value, {"always", "never", "roster"}); }
 std::string ack(std::string& value) { return one_of(value, {"commit", "receive"}); }
 std::string log_level(std::string& value) { return one_of(value, {"debug", "info", "warn", "error"}); }
 std::string log_format(std::string& value) { return one_of(value, {"text", "json"}); }

@@ -29,6 +29,7 @@ std::string http_url(std::string& value);  // or empty
 std::string content_type(std::string& value);
 std::string header_line(std::string& value);
 std::string retention(std::string& value);
+std::string archive(std::string& value);
 std::string ack(std::string& value);
 std::string log_level(std::string& value);
 std::string log_format(std::string& value);

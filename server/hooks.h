@@ -76,6 +76,8 @@ struct Passage {
     storage::LogId keep(Keep why);
     storage::LogId logged_as = 0;   // that place
     Keep kept = Keep::until_delivered;
+    bool may_be_archived = true;    // the account does not object
+    std::string words;              // what a search of the archive finds it by
 
     // Edits, seen by everyone after this hook: XML to add behind the payload, children to leave out.
     std::string appended;

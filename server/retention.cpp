@@ -42,6 +42,11 @@ storage::Task<void> Retention::sweep() {
         if (count == batch) co_await net::Sleep{worker_.loop, between_batches};
     }
     if (stopped_) co_return;
+    auto removing_unarchived = storage.messages().remove_delivered_unarchived(worker_.now() - unseen_device, batch);
+    const auto removed_unarchived = co_await removing_unarchived;
+    if (!removed_unarchived) log::warn("delivered messages not removed", {{"why", removed_unarchived.error().text}});
+    else removed_ += *removed_unarchived;
+    if (stopped_) co_return;
     auto forgetting = storage.registrations().remove_before(worker_.now() - old_registration);
     const auto forgotten = co_await forgetting;
     if (!forgotten) log::warn("old registrations not removed", {{"why", forgotten.error().text}});

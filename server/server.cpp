@@ -101,6 +101,10 @@ storage::Task<storage::Result<void>> Server::prepare() {
     auto loaded = co_await secret;
     if (!loaded) co_return storage::Failure{loaded.error()};
     fake_salt_secret_ = std::move(*loaded);
+    auto archive_secret = storage_->secrets().load_or_store("archive-ids", auth::random_bytes(auth::BlockCipher::key_size));
+    loaded = co_await archive_secret;
+    if (!loaded) co_return storage::Failure{loaded.error()};
+    archive_id_secret_ = std::move(*loaded);
     co_return storage::Result<void>{};
 }
 

@@ -54,6 +54,7 @@ public:
     auth::Registration& registration() { return *registration_; }
     const Retention& retention() const { return *retention_; }
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
+    const std::string& archive_id_secret() const { return archive_id_secret_; }
     std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
     const net::Clock& clock() const { return clock_; }
     storage::Time started_at() const { return started_at_; }
@@ -85,7 +86,7 @@ private:
     std::unique_ptr<auth::SmsGateway> sms_;
     std::unique_ptr<auth::Registration> registration_;
     std::shared_ptr<net::TlsContext> tls_;
-    std::string fake_salt_secret_;
+    std::string fake_salt_secret_, archive_id_secret_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::thread> threads_;

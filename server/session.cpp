@@ -27,13 +27,18 @@ void Session::set_available(const xmpp::Stanza& presence, int priority) {
     presence_ = presence;
     priority_ = static_cast<std::int16_t>(priority);
     available_ = true;
-    if (priority < 0 && is_caught_up()) backlog = Backlog::unsent;  // messages pass it by from now on: its device falls behind
+    if (priority < 0) stop_live();   // messages pass it by from now on: its device falls behind
 }
 
 void Session::set_unavailable() {
     presence_ = {};
     available_ = false;
-    if (is_caught_up()) backlog = Backlog::unsent;
+    stop_live();
+}
+
+void Session::stop_live() {
+    archive_patience.reset();
+    if (backlog != Backlog::being_sent) backlog = Backlog::unsent;   // that ends by itself
 }
 
 std::set<xmpp::Jid>& Session::directed() {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "server/hooks.h"
+#include "server/net/loop.h"
 #include "server/slots.h"
 #include "xmpp/jid.h"
 
@@ -57,13 +58,16 @@ public:
     // What was stored for the session's device before it came (account_log.cpp).
     enum class Backlog : std::uint8_t {
         unsent,      // nothing of it is on its way
+        fetched,     // its client fetches it from the archive; live messages are sent as they come
         being_sent,  // stored messages reach this session through the log, in order
         sent,        // live messages move the device's cursor
     };
     Backlog backlog = Backlog::unsent;
+    bool has_read_archive = false;                   // all that was stored when it did
+    std::unique_ptr<net::Timer> archive_patience;    // Backlog::fetched: how long the client may take
     bool is_caught_up() const { return backlog == Backlog::sent; }
-    // Stored messages are sent as they come. Else the session gets them by its log, when it takes messages at all.
-    bool is_sent_live() const { return backlog == Backlog::sent || !takes_messages(); }
+    // Messages that are logged are sent as they come. Else the session gets them by its log.
+    bool is_sent_live() const { return backlog == Backlog::sent || backlog == Backlog::fetched || !takes_messages(); }
 
     // Sends through LEAVING. The stanza may be nullptr (IQ results and the like).
     void send(const xmpp::Stanza* stanza, xmpp::Wire wire, LogPlace logged_as = {});
@@ -84,6 +88,8 @@ public:
     void end(xmpp::StreamError error);               // closes its stream with that error; ended when the stream is
 
 private:
+    void stop_live();
+
     std::shared_ptr<Account> account_;
     xmpp::Jid jid_;
     std::string device_;

@@ -19,6 +19,7 @@ public:
           private_xml_{sql::make_private_xml(*database_)},
           vcards_{sql::make_vcards(*database_)},
           block_lists_{sql::make_block_lists(*database_)},
+          archive_preferences_{sql::make_archive_preferences(*database_)},
           registrations_{sql::make_registrations(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
@@ -31,6 +32,7 @@ public:
     PrivateXml& private_xml() override { return *private_xml_; }
     Vcards& vcards() override { return *vcards_; }
     BlockLists& block_lists() override { return *block_lists_; }
+    ArchivePreferencesOf& archive_preferences() override { return *archive_preferences_; }
     Registrations& registrations() override { return *registrations_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
@@ -47,6 +49,7 @@ private:
     std::unique_ptr<PrivateXml> private_xml_;
     std::unique_ptr<Vcards> vcards_;
     std::unique_ptr<BlockLists> block_lists_;
+    std::unique_ptr<ArchivePreferencesOf> archive_preferences_;
     std::unique_ptr<Registrations> registrations_;
     std::unique_ptr<ServerSecrets> secrets_;
 };

@@ -66,6 +66,7 @@ struct Device {
     DeviceRole role = DeviceRole::password;
     Verifiers verifiers;
     LogId cursor = 0;     // the last log entry that the device is known to have
+    bool reads_archive = false;   // it fetches what it lacks from the archive by itself (XEP-0313)
     Time created{}, last_seen{};
 };
 
@@ -109,6 +110,7 @@ public:
     virtual Task<Result<void>> replace_devices(AccountId account, Salt salt, Device device) = 0;
     virtual Task<Result<void>> add_device(AccountId account, Device device) = 0;
     virtual Task<Result<void>> remove_device(AccountId account, std::string device) = 0;
+    virtual Task<Result<void>> set_reads_archive(AccountId account, std::string device, bool reads) = 0;
     virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
 };
 
@@ -154,6 +156,28 @@ struct LogEntry {
     xmpp::Wire xml;               // the stanza as it is on a stream of clients
 };
 
+// What of an archive is asked for (XEP-0313): entries that are archived, with their ids in [from, to], limited to a page.
+struct ArchiveQuery {
+    std::optional<Jid> with;              // a bare JID: whatever the resource; one's own: messages to oneself
+    LogId from = 0, to = ~LogId{0};
+    std::vector<LogId> ids;               // these alone, when there are any
+    std::vector<std::string> words;       // each occurs in the entry's words; case folded
+    std::vector<LogId> must_exist;        // not_found when one of these is not in the archive
+    std::size_t limit = 100;
+    bool backwards = false;               // the last page rather than the first
+    bool is_counted = false;              // how many there are, besides
+};
+
+struct ArchivePage {
+    std::vector<LogEntry> entries;        // oldest first
+    bool is_complete = false;             // nothing was left out for the limit
+    std::optional<std::uint64_t> count;
+};
+
+struct ArchiveEnds {
+    LogId first = 0, last = 0;            // 0: it is empty
+};
+
 // Appends of all workers are committed in groups: one transaction every few milliseconds.
 class Messages {
 public:
@@ -172,12 +196,22 @@ public:
     virtual Task<Result<std::vector<LogEntry>>> read(AccountId account, LogId after, std::size_t limit) = 0;
     // Incoming entries behind the device's cursor `after` that were not delivered out of turn, oldest first.
     virtual Task<Result<std::vector<LogEntry>>> read_undelivered(AccountId account, std::string device, LogId after, std::size_t limit) = 0;
+    virtual Task<Result<ArchivePage>> query(AccountId account, ArchiveQuery query) = 0;
+    virtual Task<Result<ArchiveEnds>> archive_ends(AccountId account) = 0;
+    // Whether incoming entries with from < id <= to are kept for devices alone, so that no archive query shows them.
+    virtual Task<Result<bool>> has_unarchived(AccountId account, LogId from, LogId to) = 0;
+    // The newest entry of that peer's bare JID with that origin id.
+    virtual Task<Result<std::optional<LogEntry>>> find_by_origin(AccountId account, Direction direction, Jid peer, std::string origin_id) = 0;
+    // Puts other XML in its place, without words to search for.
+    virtual Task<Result<void>> replace(AccountId account, LogId id, xmpp::Wire xml) = 0;
     virtual Task<Result<LogId>> last_id(AccountId account) = 0;  // 0: the log is empty
     virtual Task<Result<std::uint64_t>> count_undelivered(AccountId account, std::string device) = 0;
     // Entries of all accounts older than `before`, at most `limit` in one transaction. How many went.
     virtual Task<Result<std::size_t>> remove_before(Time before, std::size_t limit) = 0;
     // Entries that every device of their account has, at most `limit`; devices unseen since `unseen` do not count.
     virtual Task<Result<std::size_t>> remove_delivered(Time unseen, std::size_t limit) = 0;
+    // The same, of entries that are not archived.
+    virtual Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) = 0;
 };
 
 // ---- smaller things --------------------------------------------------------------------------------------------------
@@ -202,6 +236,20 @@ public:
     virtual Task<Result<std::vector<Jid>>> load(AccountId account) = 0;
     virtual Task<Result<void>> change(AccountId account, std::vector<Jid> block, std::vector<Jid> unblock) = 0;
     virtual Task<Result<void>> clear(AccountId account) = 0;
+};
+
+enum class Archiving : std::uint8_t { always, never, roster };
+
+struct ArchivePreferences {              // XEP-0441
+    Archiving by_default = Archiving::always;
+    std::vector<Jid> always, never;
+};
+
+class ArchivePreferencesOf {
+public:
+    virtual ~ArchivePreferencesOf() = default;
+    virtual Task<Result<std::optional<ArchivePreferences>>> load(AccountId account) = 0;   // nullopt: the account has set none
+    virtual Task<Result<void>> store(AccountId account, ArchivePreferences preferences) = 0;
 };
 
 // A phone number that waits for its PIN.
@@ -270,6 +318,7 @@ public:
     virtual PrivateXml& private_xml() = 0;
     virtual Vcards& vcards() = 0;
     virtual BlockLists& block_lists() = 0;
+    virtual ArchivePreferencesOf& archive_preferences() = 0;
     virtual Registrations& registrations() = 0;
     virtual ServerSecrets& secrets() = 0;
 

@@ -6,17 +6,14 @@
 
 #include "server/account.h"
 #include "server/host.h"
+#include "server/message_content.h"
 #include "server/worker.h"
 
 namespace server {
 
 namespace {
 
-using xmpp::Element;
 using xmpp::Stanza;
-
-constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
-constexpr std::string_view ns_hints = "urn:xmpp:hints";
 
 class Offline final : public Module {
 public:
@@ -36,23 +33,16 @@ private:
     static bool is_worth_keeping(const Passage& passage) {
         const Stanza& message = passage.stanza;
         if (message.is_error()) return false;                                // XEP-0160 §3, XEP-0334 §5
-        if (message.child("no-store", ns_hints)) return false;               // XEP-0334 §4.2
+        if (has_hint(message, "no-store")) return false;               // XEP-0334 §4.2
         // §4.1: kept as long as delivery needs it, so not at all when somebody is there to take it.
-        if (message.child("no-permanent-store", ns_hints) && has_taker(passage.account)) return false;
-        if (message.child("store", ns_hints)) return true;                   // §4.4
+        if (has_hint(message, "no-permanent-store") && has_taker(passage.account)) return false;
+        if (has_hint(message, "store")) return true;                   // §4.4
         if (message.type() == "groupchat" || message.type() == "headline") return false;  // XEP-0160 §3
         return has_content(message);
     }
 
     static bool has_taker(const Account& account) {
         return std::ranges::any_of(account.sessions(), [](const auto& session) { return session->takes_messages(); });
-    }
-
-    // XEP-0160 §3: chat states alone are not worth keeping, nor is what only goes along with a message.
-    static bool has_content(const Stanza& message) { return std::ranges::any_of(message.children(), is_content); }
-    static bool is_content(const Element& child) {
-        return child.ns() != ns_chat_states && child.ns() != ns_hints && child.ns() != xmpp::ns::stanza_id &&
-               child.ns() != xmpp::ns::delay && !child.is("thread", xmpp::ns::client);
     }
 
     // RFC 6121 §8.5.2.2.1: stored is taken care of.

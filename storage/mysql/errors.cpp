@@ -69,6 +69,7 @@ Kind kind_of(int code, std::string_view text) {
                            text.find("No space") != std::string_view::npos
                        ? Kind::full
                        : Kind::broken;
+        case 1060:  // a column, an index, a row
         case 1061:
         case 1062:
         case 1586: return Kind::duplicate;

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view columns =
     "a.id, a.jid, a.phone, a.salt, a.iterations, a.created, a.disabled, a.last_logout, a.last_status, "
     "d.id, d.name, d.role, d.stored_sha1, d.server_sha1, d.stored_sha256, d.server_sha256, d.stored_sha512, "
-    "d.server_sha512, d.created, d.last_seen, c.position ";
+    "d.server_sha512, d.created, d.last_seen, c.position, d.reads_archive ";
 constexpr std::string_view with_devices =
     "LEFT JOIN devices d ON d.account_id = a.id "
     "LEFT JOIN device_cursors c ON c.account_id = d.account_id AND c.device = d.id ";
@@ -67,6 +67,7 @@ Device read_device(Rows& rows) {
     device.created = rows.time(first + 9);
     device.last_seen = rows.time(first + 10);
     device.cursor = rows.natural(first + 11);
+    device.reads_archive = rows.flag(first + 12);
     return device;
 }
 
@@ -290,6 +291,12 @@ public:
             Database::After::log);
     }
 
+    Task<Result<void>> set_reads_archive(AccountId account, std::string device, bool reads) override {
+        return database_.set<void>([=](Connection& connection) -> Result<void> {
+            return must_match(connection.change(
+                "UPDATE devices SET reads_archive = ? WHERE account_id = ? AND id = ?", {reads, account, device}));
+        });
+    }
     Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
             return must_match(connection.change(

@@ -14,8 +14,8 @@ constexpr std::size_t bytes_per_insert = 1U << 20U;  // well below every server'
 
 constexpr std::string_view insert_entry =
     "INSERT INTO message_log (account_id, id, direction, peer_bare, peer_resource, stanza_type, origin_id, "
-    "xml) VALUES ";
-constexpr std::size_t entry_columns = 8;
+    "words, xml) VALUES ";
+constexpr std::size_t entry_columns = 9;
 
 void add_values(std::vector<Value>& values, const LogEntry& entry) {
     const JidView peer = entry.peer.view();
@@ -26,6 +26,7 @@ void add_values(std::vector<Value>& values, const LogEntry& entry) {
     values.emplace_back(peer.resourcepart());
     values.emplace_back(entry.stanza_type);
     values.emplace_back(entry.origin_id);
+    values.emplace_back(entry.words);
     values.emplace_back(entry.xml.bytes());
 }
 
@@ -48,12 +49,13 @@ std::optional<StorageError> error_of_the_row(Connection& connection) {
 }  // namespace
 
 std::size_t Append::size() const {
-    return sizeof(Append) + entry.xml.size() + entry.peer.text().size() + entry.origin_id.size();
+    return sizeof(Append) + entry.xml.size() + entry.peer.text().size() + entry.origin_id.size() + entry.words.size();
 }
 
 bool LogSlice::run(Connection& connection) {
     for (Append& append : appends) append.error.reset();
     insert_entries(connection);
+    insert_unarchived(connection);
     move_cursors(connection);
     insert_marks(connection);
     remove_passed_marks(connection);
@@ -102,6 +104,16 @@ void LogSlice::insert_one_by_one(Connection& connection, std::size_t first, std:
         connection.change(with_rows(insert_entry, entry_columns, 1, end), values);
         appends[i].error = error_of_the_row(connection);
     }
+}
+
+void LogSlice::insert_unarchived(Connection& connection) {
+    static constexpr std::string_view begin = "REPLACE INTO unarchived_entries (account_id, log_id) VALUES ";
+    std::vector<std::array<Value, 2>> rows;
+    for (const Append& append : appends) {
+        if (!append.entry.is_archived && !append.error)
+            rows.push_back({Value{append.entry.account}, Value{append.entry.id}});
+    }
+    if (!rows.empty()) insert_rows(connection, begin, {}, rows, [](const StorageError&) {});
 }
 
 void LogSlice::move_cursors(Connection& connection) {

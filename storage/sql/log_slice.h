@@ -47,6 +47,7 @@ public:
 
 private:
     void insert_entries(Connection& connection);
+    void insert_unarchived(Connection& connection);
     void insert_one_by_one(Connection& connection, std::size_t first, std::size_t count);
     void move_cursors(Connection& connection);
     void insert_marks(Connection& connection);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reading and thinning out the accounts' logs. They are written by group_commit.h, which every reader here
 // waits for.
+#include "storage/sql/log_rows.h"
 #include "storage/sql/statements.h"
 #include "storage/sql/tables.h"
 
@@ -8,32 +9,10 @@ namespace storage::sql {
 
 namespace {
 
-using Entries = std::vector<LogEntry>;
-
-constexpr std::string_view entry_columns =
-    "SELECT id, direction, peer_bare, peer_resource, stanza_type, origin_id, xml FROM message_log ";
 // Of `m`, for a device of its account.
 constexpr std::string_view was_not_delivered_out_of_turn =
     "NOT EXISTS (SELECT 1 FROM delivered_out_of_turn o WHERE o.account_id = m.account_id AND o.device = ? "
     "AND o.log_id = m.id)";
-
-Entries read_entries(AccountId account, Rows rows) {
-    Entries entries;
-    while (rows.next()) {
-        LogEntry& entry = entries.emplace_back();
-        entry.account = account;
-        entry.id = rows.natural(0);
-        entry.direction = static_cast<Direction>(rows.integer(1));
-        std::string peer = rows.text(2);
-        const std::string resource = rows.text(3);
-        if (!resource.empty()) peer += '/' + resource;
-        entry.peer = stored_jid(peer);
-        entry.stanza_type = rows.text(4);
-        entry.origin_id = rows.text(5);
-        entry.xml = xmpp::Wire{rows.text(6)};
-    }
-    return entries;
-}
 
 struct Position {
     AccountId account;
@@ -90,10 +69,10 @@ std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limi
     return removed;
 }
 
-std::size_t remove_out_of_turn(Connection& connection, Time unseen, std::size_t limit) {
+std::size_t remove_selected(Connection& connection, std::string_view select, Time unseen, std::size_t limit) {
     std::vector<Position> entries;
     {
-        Rows rows = connection.query(select_delivered_out_of_turn, {unseen, unseen, limit});
+        Rows rows = connection.query(select, {unseen, unseen, limit});
         while (rows.next()) entries.push_back({rows.natural(0), rows.natural(1)});
     }
     std::size_t removed = 0;
@@ -105,6 +84,16 @@ std::size_t remove_out_of_turn(Connection& connection, Time unseen, std::size_t 
     }
     return removed;
 }
+
+// Entries that are kept for devices alone, when all that count have them.
+constexpr std::string_view select_delivered_unarchived =
+    "SELECT u.account_id, u.log_id FROM unarchived_entries u "
+    "WHERE NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
+    "c.device = d.id "
+    "WHERE d.account_id = u.account_id AND d.last_seen >= ? AND c.position < u.log_id AND NOT EXISTS (SELECT 1 "
+    "FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND x.device = d.id AND x.log_id = "
+    "u.log_id)) "
+    "AND EXISTS (SELECT 1 FROM devices d WHERE d.account_id = u.account_id AND d.last_seen >= ?) LIMIT ?";
 
 class SqlMessages final : public Messages {
 public:
@@ -140,6 +129,52 @@ public:
                 return read_entries(account, connection.query(text, {account, after, device, limit}));
             },
             Database::After::log);
+    }
+
+    Task<Result<ArchivePage>> query(AccountId account, ArchiveQuery query) override {
+        return database_.read<ArchivePage>(
+            [account, query = std::move(query)](Connection& connection) { return query_archive(connection, account, query); },
+            Database::After::log);
+    }
+
+    Task<Result<ArchiveEnds>> archive_ends(AccountId account) override {
+        return database_.read<ArchiveEnds>(
+            [account](Connection& connection) -> Result<ArchiveEnds> { return sql::archive_ends(connection, account); },
+            Database::After::log);
+    }
+
+    Task<Result<bool>> has_unarchived(AccountId account, LogId from, LogId to) override {
+        return database_.read<bool>(
+            [=](Connection& connection) -> Result<bool> {
+                return connection
+                    .query("SELECT 1 FROM unarchived_entries WHERE account_id = ? AND log_id > ? AND log_id <= ? LIMIT 1",
+                           {account, from, to})
+                    .next();
+            },
+            Database::After::log);
+    }
+
+    Task<Result<std::optional<LogEntry>>> find_by_origin(AccountId account, Direction direction, Jid peer,
+                                                         std::string origin_id) override {
+        return database_.read<std::optional<LogEntry>>(
+            [=, bare = std::string{peer.view().bare().text()}](
+                Connection& connection) -> Result<std::optional<LogEntry>> {
+                static const std::string text =
+                    concat({entry_columns, "WHERE account_id = ? AND peer_bare = ? AND direction = ? AND "
+                                           "origin_id = ? ORDER BY id DESC LIMIT 1"});
+                Entries found = read_entries(
+                    account, connection.query(text, {account, bare, static_cast<int>(direction), origin_id}));
+                return found.empty() ? std::optional<LogEntry>{} : std::optional{std::move(found.front())};
+            },
+            Database::After::log);
+    }
+
+    Task<Result<void>> replace(AccountId account, LogId id, xmpp::Wire xml) override {
+        return database_.set<void>([=](Connection& connection) -> Result<void> {
+            connection.change("UPDATE message_log SET xml = ?, words = '' WHERE account_id = ? AND id = ?",
+                              {xml.bytes(), account, id});
+            return {};
+        });
     }
 
     Task<Result<LogId>> last_id(AccountId account) override {
@@ -184,8 +219,16 @@ public:
         return database_.transact<std::size_t>(
             [=](Connection& connection) -> Result<std::size_t> {
                 std::size_t removed = remove_in_turn(connection, unseen, limit);
-                if (removed < limit) removed += remove_out_of_turn(connection, unseen, limit - removed);
+                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn, unseen, limit - removed);
                 return removed;
+            },
+            Database::After::log);
+    }
+
+    Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) override {
+        return database_.transact<std::size_t>(
+            [=](Connection& connection) -> Result<std::size_t> {
+                return remove_selected(connection, select_delivered_unarchived, unseen, limit);
             },
             Database::After::log);
     }
@@ -195,6 +238,24 @@ private:
 };
 
 }  // namespace
+
+Entries read_entries(AccountId account, Rows rows) {
+    Entries entries;
+    while (rows.next()) {
+        LogEntry& entry = entries.emplace_back();
+        entry.account = account;
+        entry.id = rows.natural(0);
+        entry.direction = static_cast<Direction>(rows.integer(1));
+        std::string peer = rows.text(2);
+        const std::string resource = rows.text(3);
+        if (!resource.empty()) peer += '/' + resource;
+        entry.peer = stored_jid(peer);
+        entry.stanza_type = rows.text(4);
+        entry.origin_id = rows.text(5);
+        entry.xml = xmpp::Wire{rows.text(6)};
+    }
+    return entries;
+}
 
 std::unique_ptr<Messages> make_messages(Database& database) {
     return std::make_unique<SqlMessages>(database);

@@ -132,6 +132,23 @@ const std::vector<Migration>& migrations() {
                 name $KEY(128) NOT NULL PRIMARY KEY,
                 secret $BYTES(1024) NOT NULL
             ) $TABLE)"}},
+        // The archive (XEP-0313), its preferences, and who reads it.
+        {2,
+         {"ALTER TABLE message_log ADD COLUMN words $XML NOT NULL $EMPTY",
+          "ALTER TABLE devices ADD COLUMN reads_archive $INT NOT NULL DEFAULT 0",
+          R"(CREATE TABLE IF NOT EXISTS unarchived_entries (
+                account_id $INT NOT NULL,
+                log_id $INT NOT NULL,
+                PRIMARY KEY (account_id, log_id),
+                FOREIGN KEY (account_id, log_id) REFERENCES message_log (account_id, id) ON DELETE CASCADE
+            ) $TABLE)",
+          R"(CREATE TABLE IF NOT EXISTS archive_preferences (
+                account_id $INT NOT NULL PRIMARY KEY,
+                by_default $INT NOT NULL,
+                always_jids $TEXT NOT NULL,
+                never_jids $TEXT NOT NULL,
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }
@@ -141,7 +158,7 @@ std::string spelled(std::string_view text, Dialect dialect) {
     struct Word {
         std::string_view word, sqlite, mysql;
     };
-    static constexpr std::array<Word, 9> words{{
+    static constexpr std::array<Word, 10> words{{
         {"$PLAIN_TABLE", "STRICT",
          "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
         {"$SERIAL", "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT"},
@@ -152,6 +169,7 @@ std::string spelled(std::string_view text, Dialect dialect) {
         {"$INT", "INTEGER", "BIGINT"},
         {"$TEXT", "TEXT", "MEDIUMTEXT"},
         {"$XML", "TEXT", "MEDIUMBLOB"},
+        {"$EMPTY", "DEFAULT ''", ""},  // MySQL fills in '' by itself and knows no defaults for blobs
         {"$UNIQUE_IN_ACCOUNT", "PRIMARY KEY (account_id, $1)",
          "number BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT, $1_sha256 BINARY(32) AS (UNHEX(SHA2($1, 256))) "
          "STORED, "
@@ -194,9 +212,10 @@ void apply(Connection& connection, const Migration& migration) {
         connection.execute(spelled(statement, connection.dialect()));
         auto error = connection.take_error();
         if (!error) continue;
-        const bool index_exists =
-            error->kind == Error::Kind::duplicate && statement.starts_with("CREATE INDEX");
-        if (!index_exists) return connection.fail(std::move(*error));
+        const bool is_there_already =
+            error->kind == Error::Kind::duplicate &&
+            (statement.starts_with("CREATE INDEX") || statement.starts_with("ALTER TABLE"));
+        if (!is_there_already) return connection.fail(std::move(*error));
     }
     connection.change("INSERT INTO schema_version (version) VALUES (?)", {migration.version});
 }

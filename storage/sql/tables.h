@@ -12,6 +12,7 @@ std::unique_ptr<Messages> make_messages(Database& database);
 std::unique_ptr<PrivateXml> make_private_xml(Database& database);
 std::unique_ptr<Vcards> make_vcards(Database& database);
 std::unique_ptr<BlockLists> make_block_lists(Database& database);
+std::unique_ptr<ArchivePreferencesOf> make_archive_preferences(Database& database);
 std::unique_ptr<Registrations> make_registrations(Database& database);
 std::unique_ptr<ServerSecrets> make_server_secrets(Database& database);
 

@@ -17,6 +17,7 @@ public:
     storage::PrivateXml& private_xml() override { return owner_->private_xml(); }
     storage::Vcards& vcards() override { return owner_->vcards(); }
     storage::BlockLists& block_lists() override { return owner_->block_lists(); }
+    storage::ArchivePreferencesOf& archive_preferences() override { return owner_->archive_preferences(); }
     storage::Registrations& registrations() override { return owner_->registrations(); }
     storage::ServerSecrets& secrets() override { return owner_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return owner_->queues(); }

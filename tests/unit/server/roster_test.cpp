@@ -47,6 +47,7 @@ public:
     storage::PrivateXml& private_xml() override { return real_->private_xml(); }
     storage::Vcards& vcards() override { return real_->vcards(); }
     storage::BlockLists& block_lists() override { return real_->block_lists(); }
+    storage::ArchivePreferencesOf& archive_preferences() override { return real_->archive_preferences(); }
     storage::Registrations& registrations() override { return real_->registrations(); }
     storage::ServerSecrets& secrets() override { return real_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return real_->queues(); }

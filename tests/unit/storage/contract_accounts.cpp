@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The contract of storage::Accounts, held against every backend.
+#include "storage/sql/migrations.h"
 #include "tests/unit/storage/backends.h"
 
 using namespace tests;
@@ -264,6 +265,6 @@ TEMPLATE_TEST_CASE("what was stored is there after the next start", "[contract]"
     CHECK(o.get(o.storage->accounts().find(jid("romeo@montague.example")))->devices.at(0).cursor == 6);
     CHECK(o.ids(id) == std::vector<LogId>{5});
     CHECK(o.storage->is_healthy());
-    CHECK(o.storage->describe().find("schema 1") != std::string::npos);
+    CHECK(o.storage->describe().find("schema " + std::to_string(storage::sql::schema_version)) != std::string::npos);
     CHECK(o.storage->describe().find("s3cret") == std::string::npos);
 }
