@@ -94,6 +94,8 @@ struct Config {
         std::uint32_t bytes_per_second = 0;          // a session may send, 0: no limit
         std::uint32_t burst_bytes = 1u << 20;
         std::uint32_t roster_items = 5000;
+        std::uint32_t held_stanzas = 250;            // for one inactive client; 0: nothing is held
+        std::uint32_t held_bytes = 256u << 10;
     } limits;
 
     struct Logging {

@@ -102,6 +102,7 @@ public:
     Chain<void, Session&, bool /*initial*/> available;      // it sent available presence, and that has been broadcast
     Chain<void, Session&> unavailable;                      // it was available and is no more
     Chain<bool, Session&> lost;                             // its stream broke off; true: a module keeps it for resumption
+    Chain<void, Session&> resumed;                          // … and goes on with a new stream, which has got what it lacked
     Chain<void, Session&> silent;                           // nothing came for limits.idle: ask for a sign of life
     Chain<void, Session&> ended;                            // it is about to be forgotten
 

@@ -127,6 +127,7 @@ Task<Answer> hooks(Context& context, Arguments) {
     add_rows(rows, "available", "", host.available);
     add_rows(rows, "unavailable", "", host.unavailable);
     add_rows(rows, "lost", "", host.lost);
+    add_rows(rows, "resumed", "", host.resumed);
     add_rows(rows, "ended", "", host.ended);
     add_rows(rows, "loading", "", host.loading);
     add_rows(rows, "unloading", "", host.unloading);
