@@ -2,6 +2,8 @@
 // The route of a stanza, in the order of RFC 6120 §10 and RFC 6121 §8.
 #include "server/router.h"
 
+#include <tuple>
+
 #include "server/account.h"
 #include "server/log.h"
 #include "server/presence.h"
@@ -282,8 +284,17 @@ void Router::answer(const Stanza& request, JidView asked, const IqReply& reply) 
 void Router::send_back(const Stanza& request, std::string_view xml) {
     const JidView to = request.from();
     if (Account* const account = worker_.find(to.bare().text()))
-        if (Session* const session = account->session(to.resourcepart())) return session->send_xml(xml);
+        if (Session* const session = account->session(to.resourcepart())) {
+            if (request.kind() == Kind::message) show_others(*account, xmpp::parse_trusted(xml), to);
+            return session->send_xml(xml);
+        }
     if (to.is_full() || !to.localpart().empty()) route(xmpp::parse_trusted(xml), to);
+}
+
+// That a message failed is part of the conversation.
+void Router::show_others(Account& account, const Stanza& error, JidView to) {
+    Passage passage{error, account, nullptr, error.from(), to};
+    std::ignore = worker_.host.inbound[static_cast<std::size_t>(Station::copy)].ask(passage);
 }
 
 }  // namespace server

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // XEP-0280: Message Carbons 1.0.1 — every device of an account sees both sides of a conversation. Rules of §6.1 in full;
-// private messages (<private/>, and the hint <no-copy/>) are never copied. Copies are not logged again.
+// private messages (<private/>, and the hint <no-copy/>) are never copied, and stay as they are (§9). An error is copied
+// when the message that it answers was one of the last that could be. Copies are not logged again.
 #include <algorithm>
+#include <array>
 
 #include "server/account.h"
 #include "server/host.h"
@@ -11,71 +13,132 @@ namespace server {
 
 namespace {
 
+using xmpp::Condition;
+using xmpp::Element;
+
 constexpr std::string_view carbons_ns = "urn:xmpp:carbons:2";
 constexpr std::string_view forward_ns = "urn:xmpp:forward:0";
 constexpr std::string_view hints_ns = "urn:xmpp:hints";
 constexpr std::string_view muc_user_ns = "http://jabber.org/protocol/muc#user";
 constexpr std::string_view conference_ns = "jabber:x:conference";
-constexpr std::string_view receipts_ns = "urn:xmpp:receipts";
-constexpr std::string_view chat_states_ns = "http://jabber.org/protocol/chatstates";
-constexpr std::string_view markers_ns = "urn:xmpp:chat-markers:0";
 
-// §6.1: what instant messaging is made of.
-bool is_eligible(const xmpp::Stanza& message, bool is_received) {
-    if (message.child("private", carbons_ns) || message.child("no-copy", hints_ns)) return false;
+// §6.1: payloads of instant messaging, whatever the type. XEP-0353: a call rings, and stops ringing, everywhere.
+constexpr std::string_view messaging_ns[] = {
+    "urn:xmpp:receipts",
+    "http://jabber.org/protocol/chatstates",
+    "urn:xmpp:chat-markers:0",
+    "urn:xmpp:jingle-message:0",
+};
+
+enum class Direction { sent, received };
+
+bool carries_messaging(const Element& child) { return std::ranges::find(messaging_ns, child.ns()) != std::end(messaging_ns); }
+
+// §11: nobody else's copies are passed on as if they were ours, nor copied.
+bool is_copy(const Element& child) { return child.is("received", carbons_ns) || child.is("sent", carbons_ns); }
+
+// §6.1, but for errors. RFC 6121 §5.2.2: a type that nobody knows is "normal".
+bool is_eligible(const Passage& passage, Direction direction) {
+    const xmpp::Stanza& message = passage.stanza;
     const std::string_view type = message.type();
-    if (type == "groupchat" || type == "headline") return false;
-    if (const xmpp::Element muc = message.child("x", muc_user_ns)) {
-        if (muc.child("invite", muc_user_ns)) return true;      // a mediated invitation
-        if (is_received) return false;                          // a room sends it to all clients that joined
-    }
-    if (message.child("x", conference_ns)) return true;         // a direct invitation
-    if (type == "chat" || type == "error") return true;
-    return std::ranges::any_of(message.children(), [](const xmpp::Element& child) {
-        return child.is("body", xmpp::ns::client) || child.ns() == receipts_ns || child.ns() == chat_states_ns || child.ns() == markers_ns;
-    });
+    if (message.child("private", carbons_ns) || message.child("no-copy", hints_ns)) return false;
+    if (type == "groupchat" || std::ranges::any_of(message.children(), is_copy)) return false;
+    const Element muc = message.child("x", muc_user_ns);
+    if (muc.child("invite", muc_user_ns) || message.child("x", conference_ns)) return true;   // invitations: XEP-0045, XEP-0249
+    // A private message of a room: the room itself sends what others say to every client that joined.
+    if (muc && direction == Direction::received && passage.from.is_full()) return false;
+    if (muc && direction == Direction::sent && passage.to.is_full()) return true;
+    if (type == "chat" || std::ranges::any_of(message.children(), carries_messaging)) return true;
+    return type != "headline" && message.child("body", xmpp::ns::client);
 }
 
-// §11: nobody else's copies are passed on as if they were ours.
-bool is_copy(const xmpp::Element& child) { return child.ns() == carbons_ns && (child.name() == "received" || child.name() == "sent"); }
+// The messages of an account that could be copied, the last of them: what an error answers is told by its id and peer
+// (RFC 6120 §8.1.3), not by what it repeats (§10.3).
+class Recent {
+public:
+    void add(Direction direction, xmpp::JidView peer, std::string_view id) {
+        if (!places_) places_ = std::make_unique<Places>();
+        (*places_)[next_++ % most] = of(direction, peer, id);
+    }
+    bool has(Direction direction, xmpp::JidView peer, std::string_view id) const {
+        return places_ && std::ranges::find(*places_, of(direction, peer, id)) != places_->end();
+    }
+
+private:
+    static constexpr std::size_t most = 64;
+    using Places = std::array<std::size_t, most>;
+    static std::size_t of(Direction direction, xmpp::JidView peer, std::string_view id) {
+        return std::hash<std::string>{}(std::string{direction == Direction::sent ? "to " : "from "}.append(peer.bare().text()).append(" ").append(id));
+    }
+    std::unique_ptr<Places> places_;
+    std::size_t next_ = 0;
+};
 
 class Carbons final : public Module {
 public:
-    explicit Carbons(Host& host) : enabled_{host} {
-        host.disco.feature(carbons_ns);
+    explicit Carbons(Host& host) : enabled_{host}, recent_{host} {
+        host.disco.feature(carbons_ns);                   // §3
         host.disco.feature("urn:xmpp:carbons:rules:0");   // §6.2
         host.disco.account_feature(carbons_ns);
-        host.iq.set<&Carbons::enable>(Asked::account, carbons_ns, "enable", this);
-        host.iq.set<&Carbons::disable>(Asked::account, carbons_ns, "disable", this);
+        // §5, §5.1: the switch is one's own.
+        host.iq.set<&Carbons::enable>(Asked::account, carbons_ns, "enable", this, Condition::not_allowed);
+        host.iq.set<&Carbons::disable>(Asked::account, carbons_ns, "disable", this, Condition::not_allowed);
         host.at<&Carbons::copy_sent>(host.outbound, Station::copy, this);
         host.at<&Carbons::strip_forged>(host.inbound, Station::stamp, this);
         host.at<&Carbons::copy_received>(host.inbound, Station::copy, this);
     }
 
 private:
+    // §4, §5; §10.1: as often as the client likes.
     IqReply enable(Iq& iq) { return turn(iq, true); }
     IqReply disable(Iq& iq) { return turn(iq, false); }
     IqReply turn(Iq& iq, bool on) {
-        if (!iq.is_own() || !iq.session) return xmpp::Condition::forbidden;
+        if (!iq.is_own() || !iq.session) return Condition::not_allowed;
         enabled_[*iq.session] = on;
         return IqReply::result();
     }
 
     // §8: what this resource sends, to the others.
     Verdict copy_sent(Passage& passage) {
-        if (passage.stanza.kind() != xmpp::Kind::message || !is_eligible(passage.stanza, false)) return Verdict::pass();
-        copy(passage, "sent", [&](Session& session) { return &session != passage.sender; });
+        if (!is_to_be_copied(passage, Direction::sent)) return Verdict::pass();
+        const bool to_itself = is_own(passage, passage.to);
+        copy(passage, Direction::sent, [&](Session& session) {
+            return &session != passage.sender && !(to_itself && is_given(session, passage));
+        });
         return Verdict::pass();
     }
 
-    // §7: what one resource is given, to those that are not given it anyway. A message to the bare JID reaches every
-    // resource that takes messages; one to a full JID that is not there goes the same way (RFC 6121 §8.5.3.2.1).
+    // §7: what comes in, to those that are not given it anyway.
     Verdict copy_received(Passage& passage) {
-        if (passage.stanza.kind() != xmpp::Kind::message || !is_eligible(passage.stanza, true)) return Verdict::pass();
-        if (passage.from.bare() == passage.account.jid().view()) return Verdict::pass();   // they have it as "sent"
-        const Session* const named = passage.to.is_full() ? passage.account.session(passage.to.resourcepart()) : nullptr;
-        copy(passage, "received", [&](Session& session) { return named ? &session != named : !session.takes_messages(); });
+        if (is_own(passage, passage.from)) return Verdict::pass();   // they have it as "sent"
+        if (!is_to_be_copied(passage, Direction::received)) return Verdict::pass();
+        copy(passage, Direction::received, [&](Session& session) { return !is_given(session, passage); });
         return Verdict::pass();
+    }
+
+    bool is_to_be_copied(const Passage& passage, Direction direction) {
+        const xmpp::Stanza& message = passage.stanza;
+        if (message.kind() != xmpp::Kind::message) return false;
+        const xmpp::JidView peer = direction == Direction::sent ? passage.to : passage.from;
+        Recent& recent = recent_[passage.account];
+        if (message.is_error()) {
+            // §10.3: to the account itself comes what bounces of our own copies.
+            if (passage.to == passage.account.jid().view()) return false;
+            const bool answers_sent = direction == Direction::received || is_own(passage, peer);
+            return recent.has(answers_sent ? Direction::sent : Direction::received, peer, message.id());
+        }
+        if (!is_eligible(passage, direction)) return false;
+        if (passage.account.sessions().size() > 1) recent.add(direction, peer, message.id());
+        return true;
+    }
+
+    static bool is_own(const Passage& passage, xmpp::JidView jid) { return jid.bare() == passage.account.jid().view(); }
+
+    // RFC 6121 §8.5.2.1.1, §8.5.3: whether the router gives that session the message itself.
+    static bool is_given(const Session& session, const Passage& passage) {
+        if (passage.to.is_full())
+            if (const Session* const named = passage.account.session(passage.to.resourcepart())) return &session == named;
+        return session.takes_messages() && !passage.stanza.is_error() && !(passage.to.is_full() && passage.stanza.type() == "headline");
     }
 
     Verdict strip_forged(Passage& passage) {
@@ -86,7 +149,7 @@ private:
     }
 
     template <class Wanted>
-    void copy(Passage& passage, std::string_view direction, Wanted wanted) {
+    void copy(Passage& passage, Direction direction, Wanted wanted) {
         const auto sessions = passage.account.sessions();
         std::string forwarded;
         for (const auto& session : sessions) {
@@ -97,7 +160,7 @@ private:
             xmpp::XmlWriter w;
             w.open("message").attr("from", passage.account.jid().text()).attr("to", session->jid().text());
             w.attr_if("type", passage.stanza.type());   // §7, §8: the type of the original
-            w.open(direction, carbons_ns).open("forwarded", forward_ns).raw(forwarded);
+            w.open(direction == Direction::sent ? "sent" : "received", carbons_ns).open("forwarded", forward_ns).raw(forwarded);
             const xmpp::Stanza carbon = xmpp::parse_trusted(w.take());
             std::string xml;
             carbon.write(xml, {});
@@ -115,6 +178,7 @@ private:
     }
 
     SessionSlot<bool> enabled_;
+    AccountSlot<Recent> recent_;
 };
 
 }  // namespace
