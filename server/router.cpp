@@ -283,18 +283,15 @@ void Router::answer(const Stanza& request, JidView asked, const IqReply& reply) 
 // To the session that asked when it lives here, else by the route.
 void Router::send_back(const Stanza& request, std::string_view xml) {
     const JidView to = request.from();
-    if (Account* const account = worker_.find(to.bare().text()))
-        if (Session* const session = account->session(to.resourcepart())) {
-            if (request.kind() == Kind::message) show_others(*account, xmpp::parse_trusted(xml), to);
-            return session->send_xml(xml);
-        }
+    Account* const account = worker_.find(to.bare().text());
+    Session* const session = account ? account->session(to.resourcepart()) : nullptr;
+    if (session && request.kind() == Kind::message) {  // that it failed is part of the conversation
+        const Stanza error = xmpp::parse_trusted(xml);
+        Passage passage{storage::Direction::incoming, error, *account, nullptr, error.from(), to};
+        std::ignore = worker_.host.inbound[static_cast<std::size_t>(Station::copy)].ask(passage);
+    }
+    if (session) return session->send_xml(xml);
     if (to.is_full() || !to.localpart().empty()) route(xmpp::parse_trusted(xml), to);
-}
-
-// That a message failed is part of the conversation.
-void Router::show_others(Account& account, const Stanza& error, JidView to) {
-    Passage passage{error, account, nullptr, error.from(), to};
-    std::ignore = worker_.host.inbound[static_cast<std::size_t>(Station::copy)].ask(passage);
 }
 
 }  // namespace server

@@ -53,7 +53,6 @@ private:
     void ask(Iq iq);
     storage::Task<void> ask_and_wait(const IqTable::Entry& entry, Iq iq);
     void send_back(const xmpp::Stanza& request, std::string_view xml);
-    void show_others(Account& account, const xmpp::Stanza& error, xmpp::JidView to);
 
     Worker& worker_;
 };

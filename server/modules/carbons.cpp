@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// XEP-0280: Message Carbons 1.0.1 — every device of an account sees both sides of a conversation. Rules of §6.1 in full;
-// private messages (<private/>, and the hint <no-copy/>) are never copied, and stay as they are (§9). An error is copied
-// when the message that it answers was one of the last that could be. Copies are not logged again.
+// XEP-0280: Message Carbons 1.0.1 — every device of an account sees both sides of a conversation. Rules of
+// §6.1 in full; private messages (<private/>, and the hint <no-copy/>) are never copied, and stay as they are
+// (§9). An error is copied when the message that it answers was one of the last that could be. Copies are not
+// logged again.
 #include <algorithm>
 #include <array>
 
@@ -22,7 +23,8 @@ constexpr std::string_view hints_ns = "urn:xmpp:hints";
 constexpr std::string_view muc_user_ns = "http://jabber.org/protocol/muc#user";
 constexpr std::string_view conference_ns = "jabber:x:conference";
 
-// §6.1: payloads of instant messaging, whatever the type. XEP-0353: a call rings, and stops ringing, everywhere.
+// §6.1: payloads of instant messaging, whatever the type. XEP-0353: a call rings, and stops ringing,
+// everywhere.
 constexpr std::string_view messaging_ns[] = {
     "urn:xmpp:receipts",
     "http://jabber.org/protocol/chatstates",
@@ -30,30 +32,35 @@ constexpr std::string_view messaging_ns[] = {
     "urn:xmpp:jingle-message:0",
 };
 
-enum class Direction { sent, received };
+using storage::Direction;
 
-bool carries_messaging(const Element& child) { return std::ranges::find(messaging_ns, child.ns()) != std::end(messaging_ns); }
+bool carries_messaging(const Element& child) {
+    return std::ranges::find(messaging_ns, child.ns()) != std::end(messaging_ns);
+}
 
 // §11: nobody else's copies are passed on as if they were ours, nor copied.
-bool is_copy(const Element& child) { return child.is("received", carbons_ns) || child.is("sent", carbons_ns); }
+bool is_copy(const Element& child) {
+    return child.is("received", carbons_ns) || child.is("sent", carbons_ns);
+}
 
 // §6.1, but for errors. RFC 6121 §5.2.2: a type that nobody knows is "normal".
-bool is_eligible(const Passage& passage, Direction direction) {
+bool is_eligible(const Passage& passage) {
     const xmpp::Stanza& message = passage.stanza;
     const std::string_view type = message.type();
     if (message.child("private", carbons_ns) || message.child("no-copy", hints_ns)) return false;
     if (type == "groupchat" || std::ranges::any_of(message.children(), is_copy)) return false;
     const Element muc = message.child("x", muc_user_ns);
-    if (muc.child("invite", muc_user_ns) || message.child("x", conference_ns)) return true;   // invitations: XEP-0045, XEP-0249
+    if (muc.child("invite", muc_user_ns) || message.child("x", conference_ns))
+        return true;  // invitations: XEP-0045, XEP-0249
     // A private message of a room: the room itself sends what others say to every client that joined.
-    if (muc && direction == Direction::received && passage.from.is_full()) return false;
-    if (muc && direction == Direction::sent && passage.to.is_full()) return true;
+    if (muc && passage.direction == Direction::incoming && passage.from.is_full()) return false;
+    if (muc && passage.direction == Direction::outgoing && passage.to.is_full()) return true;
     if (type == "chat" || std::ranges::any_of(message.children(), carries_messaging)) return true;
     return type != "headline" && message.child("body", xmpp::ns::client);
 }
 
-// The messages of an account that could be copied, the last of them: what an error answers is told by its id and peer
-// (RFC 6120 §8.1.3), not by what it repeats (§10.3).
+// The messages of an account that could be copied, the last of them: what an error answers is told by its id
+// and peer (RFC 6120 §8.1.3), not by what it repeats (§10.3).
 class Recent {
 public:
     void add(Direction direction, xmpp::JidView peer, std::string_view id) {
@@ -68,7 +75,10 @@ private:
     static constexpr std::size_t most = 64;
     using Places = std::array<std::size_t, most>;
     static std::size_t of(Direction direction, xmpp::JidView peer, std::string_view id) {
-        return std::hash<std::string>{}(std::string{direction == Direction::sent ? "to " : "from "}.append(peer.bare().text()).append(" ").append(id));
+        return std::hash<std::string>{}(std::string{direction == Direction::outgoing ? "to " : "from "}
+                                            .append(peer.bare().text())
+                                            .append(" ")
+                                            .append(id));
     }
     std::unique_ptr<Places> places_;
     std::size_t next_ = 0;
@@ -77,8 +87,8 @@ private:
 class Carbons final : public Module {
 public:
     explicit Carbons(Host& host) : enabled_{host}, recent_{host} {
-        host.disco.feature(carbons_ns);                   // §3
-        host.disco.feature("urn:xmpp:carbons:rules:0");   // §6.2
+        host.disco.feature(carbons_ns);                  // §3
+        host.disco.feature("urn:xmpp:carbons:rules:0");  // §6.2
         host.disco.account_feature(carbons_ns);
         // §5, §5.1: the switch is one's own.
         host.iq.set<&Carbons::enable>(Asked::account, carbons_ns, "enable", this, Condition::not_allowed);
@@ -100,9 +110,9 @@ private:
 
     // §8: what this resource sends, to the others.
     Verdict copy_sent(Passage& passage) {
-        if (!is_to_be_copied(passage, Direction::sent)) return Verdict::pass();
+        if (!is_to_be_copied(passage)) return Verdict::pass();
         const bool to_itself = is_own(passage, passage.to);
-        copy(passage, Direction::sent, [&](Session& session) {
+        copy(passage, [&](Session& session) {
             return &session != passage.sender && !(to_itself && is_given(session, passage));
         });
         return Verdict::pass();
@@ -110,35 +120,39 @@ private:
 
     // §7: what comes in, to those that are not given it anyway.
     Verdict copy_received(Passage& passage) {
-        if (is_own(passage, passage.from)) return Verdict::pass();   // they have it as "sent"
-        if (!is_to_be_copied(passage, Direction::received)) return Verdict::pass();
-        copy(passage, Direction::received, [&](Session& session) { return !is_given(session, passage); });
+        if (is_own(passage, passage.from)) return Verdict::pass();  // they have it as "sent"
+        if (!is_to_be_copied(passage)) return Verdict::pass();
+        copy(passage, [&](Session& session) { return !is_given(session, passage); });
         return Verdict::pass();
     }
 
-    bool is_to_be_copied(const Passage& passage, Direction direction) {
+    bool is_to_be_copied(const Passage& passage) {
         const xmpp::Stanza& message = passage.stanza;
         if (message.kind() != xmpp::Kind::message) return false;
-        const xmpp::JidView peer = direction == Direction::sent ? passage.to : passage.from;
+        const xmpp::JidView peer = passage.direction == Direction::outgoing ? passage.to : passage.from;
         Recent& recent = recent_[passage.account];
         if (message.is_error()) {
             // §10.3: to the account itself comes what bounces of our own copies.
             if (passage.to == passage.account.jid().view()) return false;
-            const bool answers_sent = direction == Direction::received || is_own(passage, peer);
-            return recent.has(answers_sent ? Direction::sent : Direction::received, peer, message.id());
+            const bool answers_own = passage.direction == Direction::incoming || is_own(passage, peer);
+            return recent.has(answers_own ? Direction::outgoing : Direction::incoming, peer, message.id());
         }
-        if (!is_eligible(passage, direction)) return false;
-        if (passage.account.sessions().size() > 1) recent.add(direction, peer, message.id());
+        if (!is_eligible(passage)) return false;
+        if (passage.account.sessions().size() > 1) recent.add(passage.direction, peer, message.id());
         return true;
     }
 
-    static bool is_own(const Passage& passage, xmpp::JidView jid) { return jid.bare() == passage.account.jid().view(); }
+    static bool is_own(const Passage& passage, xmpp::JidView jid) {
+        return jid.bare() == passage.account.jid().view();
+    }
 
     // RFC 6121 §8.5.2.1.1, §8.5.3: whether the router gives that session the message itself.
     static bool is_given(const Session& session, const Passage& passage) {
         if (passage.to.is_full())
-            if (const Session* const named = passage.account.session(passage.to.resourcepart())) return &session == named;
-        return session.takes_messages() && !passage.stanza.is_error() && !(passage.to.is_full() && passage.stanza.type() == "headline");
+            if (const Session* const named = passage.account.session(passage.to.resourcepart()))
+                return &session == named;
+        return session.takes_messages() && !passage.stanza.is_error() &&
+               !(passage.to.is_full() && passage.stanza.type() == "headline");
     }
 
     Verdict strip_forged(Passage& passage) {
@@ -149,18 +163,23 @@ private:
     }
 
     template <class Wanted>
-    void copy(Passage& passage, Direction direction, Wanted wanted) {
+    void copy(Passage& passage, Wanted wanted) {
         const auto sessions = passage.account.sessions();
         std::string forwarded;
         for (const auto& session : sessions) {
             if (!enabled_[*session] || !wanted(*session)) continue;
-            // A logged message that the session will get by its log is not copied as well; a copy counts as delivered.
-            if (passage.logged_as != 0 && passage.direction == storage::Direction::incoming && !session->is_sent_live()) continue;
+            // A logged message that the session will get by its log is not copied as well; a copy counts as
+            // delivered.
+            if (passage.logged_as != 0 && passage.direction == storage::Direction::incoming &&
+                !session->is_sent_live())
+                continue;
             if (forwarded.empty()) forwarded = forward(passage);
             xmpp::XmlWriter w;
             w.open("message").attr("from", passage.account.jid().text()).attr("to", session->jid().text());
-            w.attr_if("type", passage.stanza.type());   // §7, §8: the type of the original
-            w.open(direction == Direction::sent ? "sent" : "received", carbons_ns).open("forwarded", forward_ns).raw(forwarded);
+            w.attr_if("type", passage.stanza.type());  // §7, §8: the type of the original
+            w.open(passage.direction == Direction::outgoing ? "sent" : "received", carbons_ns)
+                .open("forwarded", forward_ns)
+                .raw(forwarded);
             const xmpp::Stanza carbon = xmpp::parse_trusted(w.take());
             std::string xml;
             carbon.write(xml, {});

@@ -76,8 +76,8 @@ About about_presence(const Stanza& presence, const Session& session) {
 
 // Nodes may have many items (bookmarks, read positions): it is the item that is replaced.
 std::string about_event(const Subject& message, const Element& event) {
-    const Element items = event.first_child();
-    if (event.child_count() != 1 || !items.is("items", ns_event) || items.child_count() != 1) return {};
+    const Element items = event.child("items", ns_event);
+    if (event.child_count() != 1 || items.child_count() != 1) return {};
     const std::string_view id = items.first_child().attr("id");
     return id.empty() ? std::string{} : joined({"event", message.from, message.to, items.attr("node"), id});
 }
@@ -115,7 +115,7 @@ Subject subject_of(const Stanza& message, const Session& session) {
 
 About about(const Leaving& leaving) {
     // What the server wrote answers the client; what is logged is worth keeping, so worth having.
-    if (!leaving.stanza || leaving.logged_as != 0) return std::nullopt;
+    if (!leaving.stanza || leaving.logged_as) return std::nullopt;
     switch (leaving.stanza->kind()) {
         case xmpp::Kind::presence: return about_presence(*leaving.stanza, leaving.session);
         case xmpp::Kind::message: return about_message(subject_of(*leaving.stanza, leaving.session));
