@@ -90,6 +90,9 @@ struct Raced final : storage::Accounts {
     Task<storage::Result<void>> remove_device(storage::AccountId id, std::string d) override {
         return inner.remove_device(id, std::move(d));
     }
+    Task<storage::Result<void>> set_reads_archive(storage::AccountId id, std::string d, bool reads) override {
+        return inner.set_reads_archive(id, std::move(d), reads);
+    }
     Task<storage::Result<void>> set_device_seen(storage::AccountId id, std::string d,
                                                 storage::Time t) override {
         return inner.set_device_seen(id, std::move(d), t);
