@@ -326,7 +326,8 @@ TEST_CASE(
         romeo.send(stanza);
         const auto message = juliet.next_message();  // throws when what came was no XML
         REQUIRE(message);
-        REQUIRE(message->children.size() == 2);
+        REQUIRE(message->children.size() == 3);  // what was sent, and the archive's id of it
+        REQUIRE(message->child("stanza-id", "urn:xmpp:sid:0"));
         CHECK(message->children.front().ns == expected);
         REQUIRE(message->child("body", ns::client));
         CHECK(message->child("body", ns::client)->text == "text");
