@@ -100,7 +100,7 @@ storage::Task<void> Stream::look_up(std::string username) {
     }
     if (!found) {
         log::warn("login not possible", {{"stream", id_}, {"why", found.error().text}});
-        refuse(SaslCondition::temporary_auth_failure);
+        if (phase_ != Phase::closing) refuse(SaslCondition::temporary_auth_failure);  // the client may have gone meanwhile
         go_on();
         co_return;
     }
