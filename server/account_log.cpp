@@ -114,9 +114,9 @@ bool AccountLog::is_owed_before(const Session& asking, storage::LogId entry) con
     });
 }
 
-storage::LogId AccountLog::cursor(const Session& session) const {
-    const auto found = std::ranges::find(cursors_, session.device(), &DeviceCursor::device);
-    return found == cursors_.end() ? last_ : found->at;
+storage::LogId AccountLog::cursor(const Session& session) {
+    const DeviceCursor* const cursor = cursor_of(session.device());
+    return cursor ? cursor->at : last_;
 }
 
 void AccountLog::ended(Session& session) {
@@ -191,8 +191,7 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     const auto account = session->shared_account();  // keeps this log
     Worker& worker = account->worker();
     auto& messages = worker.storage().messages();
-    const DeviceCursor* const cursor = cursor_of(session->device());
-    storage::LogId read_up_to = cursor ? cursor->at : last_;
+    storage::LogId read_up_to = cursor(*session);
 
     while (session->takes_messages() && session->stream()) {
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain

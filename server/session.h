@@ -77,7 +77,6 @@ public:
     // Log entries that were sent and of which nobody knows yet whether they arrived, in the order of sending.
     struct Outstanding { LogPlace place; bool is_acknowledged_later; };
     std::span<const Outstanding> outstanding() const { return std::span{outstanding_}.subspan(arrived_); }
-    void add_outstanding(const Outstanding& sent) { outstanding_.push_back(sent); }
     void no_longer_outstanding(storage::LogId entry);   // account_log.cpp alone
     void finish();                                   // nobody will resume it: unavailable, forgotten
     void on_flushed();                               // its stream has handed everything to the kernel

@@ -293,4 +293,12 @@ void Stanza::write(std::string& out, const Rewrite& rewrite) const {
 
 std::string Stanza::xml() const { return element().xml(); }
 
+std::string standing_alone(std::string_view xml) {
+    const std::size_t name_end = xml.find_first_of(" />");
+    if (xml.substr(name_end).starts_with(" xmlns=")) return std::string{xml};
+    std::string alone{xml.substr(0, name_end)};
+    alone.append(" xmlns='").append(ns::client).append("'").append(xml.substr(name_end));
+    return alone;
+}
+
 }  // namespace xmpp

@@ -142,4 +142,8 @@ private:
     detail::Block* block_ = nullptr;
 };
 
+// XML of a stanza as Stanza::write makes it, with the declaration that a stream's header would have: for <forwarded/>
+// (XEP-0297). What declares its namespace itself is left as it is.
+std::string standing_alone(std::string_view xml);
+
 }  // namespace xmpp

@@ -41,7 +41,6 @@ struct Question {
     std::string queryid;
     bool is_flipped = false;
     bool is_synchronising = false;   // everything from some point on: not a search, not a conversation
-    bool wants_count_alone = false;  // XEP-0059 §2.7
 };
 
 using Parsed = xmpp::Result<Question, StanzaError>;
@@ -104,7 +103,7 @@ private:
     bool read_place(const Iq& iq, std::string_view id, Question& question, LogId& place);
     storage::Task<bool> is_in_turn(std::shared_ptr<Session> session, const Question& question, const storage::ArchivePage& page);
     void send_result(Session& session, const Question& question, const storage::LogEntry& entry, bool in_turn);
-    std::string fin(const Iq& iq, const Question& question, const storage::ArchivePage& page);
+    std::string fin(const Iq& iq, const storage::ArchivePage& page);
 
     // The secret is there once the server is prepared, which is after its modules are made.
     ArchiveIds& ids() {
@@ -199,8 +198,7 @@ std::optional<StanzaError> Archive::read_set(const Iq& iq, const xmpp::RsmReques
     storage::ArchiveQuery& query = question.query;
     if (set.index) return Condition::feature_not_implemented;   // XEP-0059 §2.6
     if (set.max) query.limit = std::min<std::size_t>(*set.max, largest_page);
-    question.wants_count_alone = set.max == 0U;
-    query.is_counted = question.wants_count_alone;
+    query.is_counted = set.max == 0U;   // XEP-0059 §2.7: the count alone
     LogId place = 0;
     if (set.after) {
         if (!read_place(iq, *set.after, question, place)) return Condition::item_not_found;
@@ -238,13 +236,13 @@ storage::Task<IqReply> Archive::query(Iq iq) {
     const std::shared_ptr<Session> session = iq.session;
     auto placing = is_in_turn(session, question, page);
     const bool in_turn = co_await placing;
-    const std::string end = fin(iq, question, page);
+    const std::string end = fin(iq, page);
     if (question.is_flipped) std::ranges::reverse(page.entries);   // §4.3.4
     for (const storage::LogEntry& entry : page.entries) {
         send_result(*session, question, entry, in_turn);
         co_await session->drained(unsent);
     }
-    if (question.is_synchronising && !question.wants_count_alone) session->account().log.archive_read(*session, page.is_complete);
+    if (question.is_synchronising && question.query.limit > 0) session->account().log.archive_read(*session, page.is_complete);
     co_return IqReply{end};
 }
 
@@ -266,20 +264,16 @@ void Archive::send_result(Session& session, const Question& question, const stor
     w.open("result", ns).attr_if("queryid", question.queryid).attr("id", ids().id(entry.account, entry.id));
     w.open("forwarded", ns_forward);
     w.open("delay", xmpp::ns::delay).attr("stamp", time_of(entry.id)).close();
-    // Stored as on a stream, where the namespace of stanzas is declared by its header.
-    constexpr std::string_view tag = "<message";
-    const std::string_view xml = entry.xml.bytes();
-    if (xml.starts_with("<message xmlns=")) w.raw(xml);
-    else w.raw(tag).raw(" xmlns='jabber:client'").raw(xml.substr(tag.size()));
+    w.raw(xmpp::standing_alone(entry.xml.bytes()));
     session.send(nullptr, xmpp::Wire{w.take()}, {entry.id, in_turn});
 }
 
-std::string Archive::fin(const Iq& iq, const Question& question, const storage::ArchivePage& page) {
+std::string Archive::fin(const Iq& iq, const storage::ArchivePage& page) {
     xmpp::XmlWriter w;
     w.open("fin", ns);
     if (page.is_complete) w.attr("complete", "true");
     xmpp::RsmAnswer set;
-    if (!page.entries.empty() && !question.wants_count_alone) {
+    if (!page.entries.empty()) {
         set.first = ids().id(iq.account->id(), page.entries.front().id);
         set.last = ids().id(iq.account->id(), page.entries.back().id);
     }

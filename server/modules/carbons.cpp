@@ -173,7 +173,7 @@ private:
             if (passage.logged_as != 0 && passage.direction == storage::Direction::incoming &&
                 !session->is_sent_live())
                 continue;
-            if (forwarded.empty()) forwarded = forward(passage);
+            if (forwarded.empty()) forwarded = xmpp::standing_alone(passage.wire().bytes());
             xmpp::XmlWriter w;
             w.open("message").attr("from", passage.account.jid().text()).attr("to", session->jid().text());
             w.attr_if("type", passage.stanza.type());  // §7, §8: the type of the original
@@ -185,15 +185,6 @@ private:
             carbon.write(xml, {});
             session->send(&carbon, xmpp::Wire{xml}, {passage.logged_as, session->is_caught_up()});
         }
-    }
-
-    // The original with its edits, in the namespace that it has on a stream.
-    static std::string forward(Passage& passage) {
-        constexpr std::string_view tag = "<message";
-        const xmpp::Wire wire = passage.wire();
-        std::string xml{tag};
-        xml.append(" xmlns='").append(xmpp::ns::client).append("'").append(wire.bytes().substr(tag.size()));
-        return xml;
     }
 
     SessionSlot<bool> enabled_;

@@ -38,16 +38,30 @@ constexpr std::string_view select_delivered =
     "GROUP BY d.account_id) l JOIN message_log m ON m.account_id = l.account_id AND m.id <= l.low "
     "ORDER BY m.account_id, m.id LIMIT ?";
 
+// Whether every device that was seen since `unseen` has an entry, in turn or out of turn, and there is one; both
+// placeholders are `unseen`.
+std::string all_have(std::string_view account, std::string_view id) {
+    return concat({"NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
+                   "c.device = d.id WHERE d.account_id = ",
+                   account, " AND d.last_seen >= ? AND c.position < ", id,
+                   " AND NOT EXISTS (SELECT 1 FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND "
+                   "x.device = d.id AND x.log_id = ",
+                   id, ")) AND EXISTS (SELECT 1 FROM devices d WHERE d.account_id = ", account,
+                   " AND d.last_seen >= ?)"});
+}
+
 // Entries beyond that which the devices ahead have in turn, and those behind got out of turn.
-constexpr std::string_view select_delivered_out_of_turn =
-    "SELECT DISTINCT m.account_id, m.id FROM delivered_out_of_turn o "
-    "JOIN message_log m ON m.account_id = o.account_id AND m.id = o.log_id "
-    "WHERE NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
-    "c.device = d.id "
-    "WHERE d.account_id = m.account_id AND d.last_seen >= ? AND c.position < m.id AND NOT EXISTS (SELECT 1 "
-    "FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND x.device = d.id AND x.log_id = "
-    "m.id)) "
-    "AND EXISTS (SELECT 1 FROM devices d WHERE d.account_id = m.account_id AND d.last_seen >= ?) LIMIT ?";
+std::string select_delivered_out_of_turn() {
+    return concat({"SELECT DISTINCT m.account_id, m.id FROM delivered_out_of_turn o "
+                   "JOIN message_log m ON m.account_id = o.account_id AND m.id = o.log_id WHERE ",
+                   all_have("m.account_id", "m.id"), " LIMIT ?"});
+}
+
+// Entries that are kept for devices alone.
+std::string select_delivered_unarchived() {
+    return concat({"SELECT u.account_id, u.log_id FROM unarchived_entries u WHERE ",
+                   all_have("u.account_id", "u.log_id"), " LIMIT ?"});
+}
 
 std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limit) {
     std::vector<Position> ends;  // one for each account
@@ -84,16 +98,6 @@ std::size_t remove_selected(Connection& connection, std::string_view select, Tim
     }
     return removed;
 }
-
-// Entries that are kept for devices alone, when all that count have them.
-constexpr std::string_view select_delivered_unarchived =
-    "SELECT u.account_id, u.log_id FROM unarchived_entries u "
-    "WHERE NOT EXISTS (SELECT 1 FROM devices d JOIN device_cursors c ON c.account_id = d.account_id AND "
-    "c.device = d.id "
-    "WHERE d.account_id = u.account_id AND d.last_seen >= ? AND c.position < u.log_id AND NOT EXISTS (SELECT 1 "
-    "FROM delivered_out_of_turn x WHERE x.account_id = d.account_id AND x.device = d.id AND x.log_id = "
-    "u.log_id)) "
-    "AND EXISTS (SELECT 1 FROM devices d WHERE d.account_id = u.account_id AND d.last_seen >= ?) LIMIT ?";
 
 class SqlMessages final : public Messages {
 public:
@@ -219,7 +223,7 @@ public:
         return database_.transact<std::size_t>(
             [=](Connection& connection) -> Result<std::size_t> {
                 std::size_t removed = remove_in_turn(connection, unseen, limit);
-                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn, unseen, limit - removed);
+                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn(), unseen, limit - removed);
                 return removed;
             },
             Database::After::log);
@@ -228,7 +232,7 @@ public:
     Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) override {
         return database_.transact<std::size_t>(
             [=](Connection& connection) -> Result<std::size_t> {
-                return remove_selected(connection, select_delivered_unarchived, unseen, limit);
+                return remove_selected(connection, select_delivered_unarchived(), unseen, limit);
             },
             Database::After::log);
     }

@@ -221,6 +221,15 @@ TEST_CASE("a stanza is shared, not copied") {
     CHECK(Stanza{}.kind() == Kind::other);
 }
 
+TEST_CASE("a stanza as it is on a stream stands alone with its namespace declared, once") {
+    CHECK(standing_alone("<message to='a'><body>x</body></message>") ==
+          "<message xmlns='jabber:client' to='a'><body>x</body></message>");
+    CHECK(standing_alone("<presence/>") == "<presence xmlns='jabber:client'/>");
+    CHECK(standing_alone("<iq></iq>") == "<iq xmlns='jabber:client'></iq>");
+    const std::string declared = "<message xmlns='jabber:client' to='a'/>";
+    CHECK(standing_alone(declared) == declared);
+}
+
 TEST_CASE("wire bytes are made once and shared") {
     const Wire wire{"<r/>"};
     const Wire copy = wire;
