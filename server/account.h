@@ -37,6 +37,7 @@ public:
     Session* session(std::string_view resourcepart) const;
     void add(std::shared_ptr<Session> session);
     void remove(Session& session);
+    void forget_sessions() { sessions_.clear(); }   // at the end of the worker: nobody is told
     bool is_idle() const { return sessions_.empty() && log.is_idle() && busy == 0; }
 
     int busy = 0;            // coroutines that work on it

@@ -26,7 +26,11 @@ Worker::Worker(Server& owner, unsigned number, const net::Clock& clock)
     modules_ = make_modules(host);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() {
+    // A session that waits to be resumed holds its account, which holds it.
+    for (const auto& [jid, entry] : accounts_)
+        if (entry.account) entry.account->forget_sessions();
+}
 
 void Worker::configure(std::shared_ptr<const Config> fresh) {
     config = std::move(fresh);
