@@ -185,14 +185,16 @@ void Server::stop() {
             if (&listener->worker() == &worker) listener->stop();
         worker.close_all({xmpp::StreamCondition::system_shutdown, "The server is going down."});
     });
-    // Streams end by themselves when the last bytes are out and the clients have closed their half.
+    // Streams end by themselves when the last bytes are out and the clients have closed their half; stanzas that wait for
+    // an account to be loaded go on when it is. Nothing, twice: what was on its way between two workers has arrived.
     const auto deadline = std::chrono::steady_clock::now() + stop_wait;
-    std::size_t open = 1;
-    while (open > 0 && std::chrono::steady_clock::now() < deadline) {
+    int quiet_rounds = 0;
+    while (quiet_rounds < 2 && std::chrono::steady_clock::now() < deadline) {
         std::atomic<std::size_t> counted{0};
-        everywhere([&](Worker& worker) { counted += worker.connection_count(); });
-        open = counted;
+        everywhere([&](Worker& worker) { counted += worker.connection_count() + worker.loading_count(); });
+        std::size_t open = counted;
         for (const storage::QueueDepth& queue : storage_->queues()) open += queue.depth;
+        quiet_rounds = open == 0 ? quiet_rounds + 1 : 0;
         if (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     }
     for (const auto& worker : workers_) worker->loop.stop();

@@ -157,6 +157,10 @@ std::size_t Worker::session_count() const {
     return count;
 }
 
+std::size_t Worker::loading_count() const {
+    return static_cast<std::size_t>(std::ranges::count_if(accounts_, [](const auto& entry) { return entry.second.loading; }));
+}
+
 void Worker::became_idle(Account& account) {
     if (!account.is_idle()) return;
     idle_.push_back(account.jid().text());

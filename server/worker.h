@@ -59,6 +59,7 @@ public:
     template <class F>
     void for_each_account(F visit) const { for (const auto& [jid, entry] : accounts_) if (entry.account) visit(*entry.account); }
     std::size_t session_count() const;
+    std::size_t loading_count() const;                     // accounts that are being fetched, for stanzas that wait
     void became_idle(Account& account);
 
     // Runs a task that belongs to nobody: errors are logged under `what`.
