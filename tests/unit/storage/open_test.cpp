@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Opening: the storage URL, the schema, a database that is down, and what no text may give away.
 #include <filesystem>
+#include <mutex>
 
 #include "storage/mysql/errors.h"
 #include "storage/sql/migrations.h"
@@ -154,11 +155,19 @@ TEST_CASE("a migration that was interrupted is finished at the next start", "[ma
 TEMPLATE_TEST_CASE("many open one database at the same time", "[contract]", SqliteFile, Maria) {
     TestType backend;
     std::vector<std::thread> threads;
+    std::mutex mutex;
+    std::vector<std::string> refused;
     std::atomic<int> opened{0};
     for (int i = 0; i < 4; ++i) {
-        threads.emplace_back([&] { opened += storage::open(backend.options()).ok() ? 1 : 0; });
+        threads.emplace_back([&] {
+            const auto storage = storage::open(backend.options());
+            if (storage) ++opened;
+            const std::lock_guard lock{mutex};
+            if (!storage) refused.push_back(storage.error().text);
+        });
     }
     for (std::thread& thread : threads) thread.join();
+    CHECK(refused == std::vector<std::string>{});
     CHECK(opened == 4);
 }
 
