@@ -21,6 +21,7 @@ public:
           block_lists_{sql::make_block_lists(*database_)},
           archive_preferences_{sql::make_archive_preferences(*database_)},
           registrations_{sql::make_registrations(*database_)},
+          link_requests_{sql::make_link_requests(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
         database_.reset();
@@ -34,6 +35,7 @@ public:
     BlockLists& block_lists() override { return *block_lists_; }
     ArchivePreferencesOf& archive_preferences() override { return *archive_preferences_; }
     Registrations& registrations() override { return *registrations_; }
+    LinkRequests& link_requests() override { return *link_requests_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
     std::vector<QueueDepth> queues() const override { return database_->queues(); }
@@ -51,6 +53,7 @@ private:
     std::unique_ptr<BlockLists> block_lists_;
     std::unique_ptr<ArchivePreferencesOf> archive_preferences_;
     std::unique_ptr<Registrations> registrations_;
+    std::unique_ptr<LinkRequests> link_requests_;
     std::unique_ptr<ServerSecrets> secrets_;
 };
 

@@ -68,6 +68,12 @@ struct Device {
     LogId cursor = 0;     // the last log entry that the device is known to have
     bool reads_archive = false;   // it fetches what it lacks from the archive by itself (XEP-0313)
     Time created{}, last_seen{};
+    std::string software;         // what runs on it, in its own words; may be empty, as all that follows
+    std::string linked_by;        // of a companion: the id of the device that approved it
+    std::string identity_key;     // its public key, opaque to the server
+    std::string identity_signature;   // of the device that approved it, over that key
+    std::string omemo_id;         // XEP-0384
+    std::string networks;         // where it may log in from, "10.0.0.0/8 2001:db8::/32"; empty: anywhere
 };
 
 struct Account {
@@ -108,10 +114,12 @@ public:
     // One transaction: all old devices go, `device` comes, under a new salt (registering again; password change).
     // The new device inherits the lowest cursor of the old ones, so that nothing undelivered is skipped.
     virtual Task<Result<void>> replace_devices(AccountId account, Salt salt, Device device) = 0;
-    virtual Task<Result<void>> add_device(AccountId account, Device device) = 0;
+    // Unless the account has `most` devices already: false.
+    virtual Task<Result<bool>> add_device(AccountId account, Device device, std::size_t most) = 0;
     virtual Task<Result<void>> remove_device(AccountId account, std::string device) = 0;
     virtual Task<Result<void>> set_reads_archive(AccountId account, std::string device, bool reads) = 0;
     virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
+    virtual Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) = 0;
 };
 
 // ---- roster (RFC 6121 §2, appendix A) --------------------------------------------------------------------------------
@@ -278,6 +286,29 @@ public:
     virtual Task<Result<void>> remove_before(Time before) = 0;
 };
 
+// A companion that waits for a device of some account to approve it.
+struct LinkRequest {
+    std::string id, code;         // hashes of what the companion holds, and of what it shows
+    std::string device_name, software, identity_key, omemo_id;
+    Time created{}, expires{};
+    Jid account;                  // bare; empty: nobody has approved it yet
+    std::string approved_by, signature;
+    bool used = false;
+};
+
+class LinkRequests {
+public:
+    virtual ~LinkRequests() = default;
+    virtual Task<Result<void>> create(LinkRequest request) = 0;   // conflict: the id or the code is taken
+    virtual Task<Result<std::optional<LinkRequest>>> find(std::string id) = 0;
+    virtual Task<Result<std::optional<LinkRequest>>> find_by_code(std::string code) = 0;
+    // Atomically; false when it has expired at `now` or somebody approved it already.
+    virtual Task<Result<bool>> approve(std::string code, Jid account, std::string device, std::string signature, Time now) = 0;
+    // Marks an approved one used, atomically; false when it was used already, or has expired.
+    virtual Task<Result<bool>> use(std::string id, Time now) = 0;
+    virtual Task<Result<void>> remove_before(Time before) = 0;
+};
+
 // Secrets of the server itself that must survive a restart (such as the key of fake salts).
 class ServerSecrets {
 public:
@@ -320,6 +351,7 @@ public:
     virtual BlockLists& block_lists() = 0;
     virtual ArchivePreferencesOf& archive_preferences() = 0;
     virtual Registrations& registrations() = 0;
+    virtual LinkRequests& link_requests() = 0;
     virtual ServerSecrets& secrets() = 0;
 
     virtual std::vector<QueueDepth> queues() const = 0;

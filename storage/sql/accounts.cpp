@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view columns =
     "a.id, a.jid, a.phone, a.salt, a.iterations, a.created, a.disabled, a.last_logout, a.last_status, "
     "d.id, d.name, d.role, d.stored_sha1, d.server_sha1, d.stored_sha256, d.server_sha256, d.stored_sha512, "
-    "d.server_sha512, d.created, d.last_seen, c.position, d.reads_archive ";
+    "d.server_sha512, d.created, d.last_seen, c.position, d.reads_archive, d.software, d.linked_by, "
+    "d.identity_key, d.identity_signature, d.omemo_id, d.networks ";
 constexpr std::string_view with_devices =
     "LEFT JOIN devices d ON d.account_id = a.id "
     "LEFT JOIN device_cursors c ON c.account_id = d.account_id AND c.device = d.id ";
@@ -22,13 +23,14 @@ constexpr std::string_view insert_account =
     "last_status) VALUES ";
 constexpr std::string_view insert_device =
     "INSERT INTO devices (account_id, id, name, role, stored_sha1, server_sha1, stored_sha256, "
-    "server_sha256, "
-    "stored_sha512, server_sha512, created, last_seen) VALUES ";
+    "server_sha256, stored_sha512, server_sha512, created, last_seen, software, linked_by, identity_key, "
+    "identity_signature, omemo_id, networks) VALUES ";
+constexpr std::size_t device_columns = 18;
 constexpr std::string_view insert_cursor =
     "INSERT INTO device_cursors (account_id, device, position) VALUES ";
 
 using AccountRow = std::array<Value, 9>;
-using DeviceRow = std::array<Value, 12>;
+using DeviceRow = std::array<Value, device_columns>;
 using CursorRow = std::array<Value, 3>;
 
 AccountRow row_of(const Account& account) {
@@ -50,7 +52,13 @@ DeviceRow row_of(AccountId account, const Device& device) {
             Bytes{sha512.stored_key},
             Bytes{sha512.server_key},
             device.created,
-            device.last_seen};
+            device.last_seen,
+            device.software,
+            device.linked_by,
+            device.identity_key,
+            device.identity_signature,
+            device.omemo_id,
+            device.networks};
 }
 
 Device read_device(Rows& rows) {
@@ -68,6 +76,12 @@ Device read_device(Rows& rows) {
     device.last_seen = rows.time(first + 10);
     device.cursor = rows.natural(first + 11);
     device.reads_archive = rows.flag(first + 12);
+    device.software = rows.text(first + 13);
+    device.linked_by = rows.text(first + 14);
+    device.identity_key = rows.text(first + 15);
+    device.identity_signature = rows.text(first + 16);
+    device.omemo_id = rows.text(first + 17);
+    device.networks = rows.text(first + 18);
     return device;
 }
 
@@ -96,7 +110,7 @@ std::vector<Account> read_accounts(Rows rows) {
 }
 
 void insert(Connection& connection, AccountId account, const Device& device, LogId cursor) {
-    connection.change(with_rows(insert_device, 12, 1), row_of(account, device));
+    connection.change(with_rows(insert_device, device_columns, 1), row_of(account, device));
     const CursorRow row{account, device.id, cursor};
     connection.change(with_rows(insert_cursor, 3, 1), row);
 }
@@ -274,11 +288,17 @@ public:
             Database::After::log);
     }
 
-    Task<Result<void>> add_device(AccountId account, Device device) override {
-        return database_.transact<void>(
-            [account, device = std::move(device)](Connection& connection) -> Result<void> {
+    Task<Result<bool>> add_device(AccountId account, Device device, std::size_t most) override {
+        return database_.transact<bool>(
+            [account, device = std::move(device), most](Connection& connection) -> Result<bool> {
+                // First a change, which locks the row: two that come at once do not count the same devices.
+                const Result<void> found = must_match(
+                    connection.change("UPDATE accounts SET iterations = iterations WHERE id = ?", {account}));
+                if (!found) return Failure{found.error()};
+                Rows rows = connection.query("SELECT COUNT(*) FROM devices WHERE account_id = ?", {account});
+                if (rows.next() && rows.natural(0) >= most) return false;
                 insert(connection, account, device, device.cursor);
-                return {};
+                return true;
             });
     }
 
@@ -301,6 +321,12 @@ public:
         return database_.set<void>([=](Connection& connection) -> Result<void> {
             return must_match(connection.change(
                 "UPDATE devices SET last_seen = ? WHERE account_id = ? AND id = ?", {when, account, device}));
+        });
+    }
+    Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) override {
+        return database_.set<void>([=](Connection& connection) -> Result<void> {
+            return must_match(connection.change(
+                "UPDATE devices SET networks = ? WHERE account_id = ? AND id = ?", {networks, account, device}));
         });
     }
 

@@ -149,6 +149,30 @@ const std::vector<Migration>& migrations() {
                 never_jids $TEXT NOT NULL,
                 FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
             ) $TABLE)"}},
+        // What is known of a device, and companions that wait to become one.
+        {3,
+         {"ALTER TABLE devices ADD COLUMN software $XML NOT NULL $EMPTY",
+          "ALTER TABLE devices ADD COLUMN linked_by $KEY(128) NOT NULL DEFAULT ''",
+          "ALTER TABLE devices ADD COLUMN identity_key $XML NOT NULL $EMPTY",
+          "ALTER TABLE devices ADD COLUMN identity_signature $XML NOT NULL $EMPTY",
+          "ALTER TABLE devices ADD COLUMN omemo_id $KEY(64) NOT NULL DEFAULT ''",
+          "ALTER TABLE devices ADD COLUMN networks $XML NOT NULL $EMPTY",
+          R"(CREATE TABLE IF NOT EXISTS link_requests (
+                id $KEY(128) NOT NULL PRIMARY KEY,
+                code $KEY(128) NOT NULL,
+                device_name $TEXT NOT NULL,
+                software $TEXT NOT NULL,
+                identity_key $TEXT NOT NULL,
+                omemo_id $KEY(64) NOT NULL,
+                created $INT NOT NULL,
+                expires $INT NOT NULL,
+                account $KEY(2047) NOT NULL,
+                approved_by $KEY(128) NOT NULL,
+                signature $TEXT NOT NULL,
+                used $INT NOT NULL,
+                UNIQUE (code)
+            ) $TABLE)",
+          "CREATE INDEX link_requests_by_time ON link_requests (created)"}},
     };
     return all;
 }

@@ -84,8 +84,8 @@ struct Raced final : storage::Accounts {
                                                 storage::Device d) override {
         return inner.replace_devices(id, std::move(s), std::move(d));
     }
-    Task<storage::Result<void>> add_device(storage::AccountId id, storage::Device d) override {
-        return inner.add_device(id, std::move(d));
+    Task<storage::Result<bool>> add_device(storage::AccountId id, storage::Device d, std::size_t most) override {
+        return inner.add_device(id, std::move(d), most);
     }
     Task<storage::Result<void>> remove_device(storage::AccountId id, std::string d) override {
         return inner.remove_device(id, std::move(d));
@@ -96,6 +96,9 @@ struct Raced final : storage::Accounts {
     Task<storage::Result<void>> set_device_seen(storage::AccountId id, std::string d,
                                                 storage::Time t) override {
         return inner.set_device_seen(id, std::move(d), t);
+    }
+    Task<storage::Result<void>> set_device_networks(storage::AccountId id, std::string d, std::string n) override {
+        return inner.set_device_networks(id, std::move(d), std::move(n));
     }
 };
 

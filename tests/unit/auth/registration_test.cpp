@@ -155,7 +155,7 @@ TEST_CASE("registering again invalidates every old key, keeps the account and it
     companion.id = "companion";
     companion.role = storage::DeviceRole::companion;
     companion.cursor = 90;
-    REQUIRE(door.loop.run(door.storage->accounts().add_device(before->id, companion)));
+    REQUIRE(door.loop.run(door.storage->accounts().add_device(before->id, companion, 5)));
     door.storage->messages().advance_cursor(before->id, first.device_id, 70);
     CHECK(door.changed.empty());
 

@@ -177,14 +177,15 @@ TEMPLATE_TEST_CASE("changes to an account that is not there are not_found, and d
     must(o.run(accounts.set_disabled(id, false)));
     CHECK_FALSE(o.get(accounts.find(jid("romeo@montague.example")))->disabled);
 
-    const auto is_not_found = [&](storage::Task<storage::Result<void>> task) {
+    const auto is_not_found = [&]<class T>(storage::Task<storage::Result<T>> task) {
         const auto result = o.run(std::move(task));
         return !result.ok() && result.error().kind == Kind::not_found;
     };
     CHECK(is_not_found(accounts.set_disabled(none, true)));
     CHECK(is_not_found(accounts.set_last_logout(none, at(1), "")));
     CHECK(is_not_found(accounts.set_device_seen(id, "laptop", at(1))));
-    CHECK(is_not_found(accounts.add_device(none, device("phone"))));
+    CHECK(is_not_found(accounts.set_device_networks(id, "laptop", "10.0.0.0/8")));
+    CHECK(is_not_found(accounts.add_device(none, device("phone"), 5)));
     CHECK(is_not_found(accounts.remove_device(id, "laptop")));
     CHECK(is_not_found(accounts.replace_devices(none, storage::Salt{"s", 1}, device("phone"))));
     CHECK(is_not_found(accounts.remove(none)));
@@ -195,8 +196,9 @@ TEMPLATE_TEST_CASE("devices come and go, and a new only device starts where the 
     Opened<TestType> o;
     auto& accounts = o.storage->accounts();
     const AccountId id = o.create("romeo@montague.example", {device("phone", 30, at(1))});
-    must(o.run(accounts.add_device(id, device("laptop", 20, at(2)))));
-    const auto again = o.run(accounts.add_device(id, device("laptop")));
+    CHECK(o.get(accounts.add_device(id, device("laptop", 20, at(2)), 2)));
+    CHECK_FALSE(o.get(accounts.add_device(id, device("tablet"), 2)));
+    const auto again = o.run(accounts.add_device(id, device("laptop"), 5));
     REQUIRE_FALSE(again.ok());
     CHECK(again.error().kind == Kind::conflict);
     o.storage->messages().advance_cursor(id, "laptop", 25);  // counts, though it may not be written yet
@@ -214,6 +216,55 @@ TEMPLATE_TEST_CASE("devices come and go, and a new only device starts where the 
     CHECK(o.get(accounts.find(jid("romeo@montague.example")))->devices.empty());
     must(o.run(accounts.replace_devices(id, storage::Salt{"s", 1}, device("first", 7))));
     CHECK(o.get(accounts.find(jid("romeo@montague.example")))->devices.at(0).cursor == 7);
+}
+
+TEMPLATE_TEST_CASE("what is known of a device is kept as it was given", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& accounts = o.storage->accounts();
+    const AccountId id = o.create("romeo@montague.example", {device("phone")});
+    Device laptop = device("laptop", 0, at(2));
+    laptop.role = storage::DeviceRole::companion;
+    laptop.name = "Laptop \U0001F339";
+    laptop.software = "Gajim 1.7";
+    laptop.linked_by = "phone";
+    laptop.identity_key = "BQx=";
+    laptop.identity_signature = "s1g=";
+    laptop.omemo_id = "31415";
+    laptop.networks = "10.0.0.0/8 2001:db8::/32";
+    CHECK(o.get(accounts.add_device(id, laptop, 5)));
+    const auto shown = [&] { return o.get(accounts.find(jid("romeo@montague.example")))->devices.at(1); };
+    const Device found = shown();
+    CHECK(found.name == laptop.name);
+    CHECK(found.role == laptop.role);
+    CHECK(found.software == laptop.software);
+    CHECK(found.linked_by == laptop.linked_by);
+    CHECK(found.identity_key == laptop.identity_key);
+    CHECK(found.identity_signature == laptop.identity_signature);
+    CHECK(found.omemo_id == laptop.omemo_id);
+    CHECK(found.networks == laptop.networks);
+    must(o.run(accounts.set_device_networks(id, "laptop", "")));
+    CHECK(shown().networks.empty());
+}
+
+// However many come at once, there are never more than there may be.
+TEMPLATE_TEST_CASE("devices that are added at the same moment keep to the limit", "[contract]", tests::SqliteFile, tests::Maria) {
+    Opened<TestType> o;
+    const AccountId id = o.create("romeo@montague.example", {device("phone")});
+    constexpr int comers = 8;
+    int added = 0, answered = 0;
+    for (int n = 0; n < comers; ++n) {
+        storage::detach(
+            [](auto& accounts, AccountId account, int number, int& good, int& all) -> storage::Task<void> {
+                auto adding = accounts.add_device(account, device("d" + std::to_string(number)), 5);
+                const auto result = co_await adding;
+                good += must(result) ? 1 : 0;
+                ++all;
+            }(o.storage->accounts(), id, n, added, answered),
+            [](const std::exception_ptr& failed) { CHECK_FALSE(failed); });
+    }
+    REQUIRE(o.executor.run_until([&] { return answered == comers; }));
+    CHECK(added == 4);
+    CHECK(o.get(o.storage->accounts().find(jid("romeo@montague.example")))->devices.size() == 5);
 }
 
 TEMPLATE_TEST_CASE("removing an account removes everything of it and nothing else", "[contract]",

@@ -241,3 +241,55 @@ TEMPLATE_TEST_CASE("a secret is the first candidate, for ever", "[contract]", TE
     CHECK(o.get(o.storage->secrets().load_or_store("a", "other")) == secret);
     CHECK(o.get(o.storage->secrets().load_or_store("b", "other")) == "other");
 }
+
+TEMPLATE_TEST_CASE("a request to be linked is approved once, and used once, in time", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& requests = o.storage->link_requests();
+    const Jid romeo = jid("romeo@montague.example");
+    storage::LinkRequest made;
+    made.id = "i1";
+    made.code = "c1";
+    made.device_name = "Laptop";
+    made.software = "Dino 0.4";
+    made.identity_key = "a2V5";
+    made.omemo_id = "27182";
+    made.created = at(100);
+    made.expires = at(200);
+    must(o.run(requests.create(made)));
+    made.id = "i2";
+    const auto taken = o.run(requests.create(made));
+    REQUIRE_FALSE(taken.ok());
+    CHECK(taken.error().kind == Kind::conflict);
+
+    CHECK_FALSE(o.get(requests.find("c1")));
+    CHECK_FALSE(o.get(requests.find_by_code("i1")));
+    const auto found = o.get(requests.find_by_code("c1"));
+    REQUIRE(found);
+    CHECK(found->id == "i1");
+    CHECK(found->device_name == made.device_name);
+    CHECK(found->software == made.software);
+    CHECK(found->identity_key == made.identity_key);
+    CHECK(found->omemo_id == made.omemo_id);
+    CHECK(found->created == at(100));
+    CHECK(found->expires == at(200));
+    CHECK(found->account.empty());
+    CHECK_FALSE(found->used);
+
+    CHECK_FALSE(o.get(requests.use("i1", at(150))));                             // nobody approved it
+    CHECK_FALSE(o.get(requests.approve("c1", romeo, "phone", "sig", at(200))));      // too late
+    CHECK(o.get(requests.approve("c1", romeo, "phone", "sig", at(199))));
+    CHECK_FALSE(o.get(requests.approve("c1", jid("juliet@capulet.example"), "other", "", at(150))));         // by one account alone
+    const auto approved = o.get(requests.find("i1"));
+    CHECK(approved->account == romeo);
+    CHECK(approved->approved_by == "phone");
+    CHECK(approved->signature == "sig");
+    CHECK_FALSE(o.get(requests.use("i1", at(200))));
+    CHECK(o.get(requests.use("i1", at(199))));
+    CHECK_FALSE(o.get(requests.use("i1", at(199))));
+    CHECK(o.get(requests.find("i1"))->used);
+
+    must(o.run(requests.remove_before(at(100))));
+    CHECK(o.get(requests.find("i1")));
+    must(o.run(requests.remove_before(at(101))));
+    CHECK_FALSE(o.get(requests.find("i1")));
+}
