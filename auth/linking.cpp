@@ -100,7 +100,7 @@ bool may_approve(const storage::Account& account, std::string_view device) {
 
 struct Linking::State {
     State(LinkRules r, storage::Storage& st, HashPool& h, std::string s, Clock c, Added a)
-        : rules{r},
+        : rules{std::move(r)},
           storage{st},
           hashes{h},
           secret{std::move(s)},
@@ -129,6 +129,7 @@ struct Linking::State {
         storage::Executor* executor = nullptr;
     };
     std::list<Waiter*> waiters;   // guarded by mutex, as what they hold
+    bool is_stopping = false;     // guarded by mutex
 
     // The presence of a Waiter in that list.
     class Waiting {
@@ -136,6 +137,7 @@ struct Linking::State {
         Waiting(State& state, const std::string& id) : state_{state} {
             waiter_.id = id;
             const std::lock_guard lock{state_.mutex};
+            waiter_.called = waiter_.stopped = state_.is_stopping;
             state_.waiters.push_back(&waiter_);
         }
         ~Waiting() {
@@ -166,13 +168,13 @@ struct Linking::State {
     // id: as stored.
     void call(const std::string& id, bool stop) {
         const std::lock_guard lock{mutex};
-        for (Waiter* const waiter : waiters) {
-            if (waiter->id != id) continue;
-            waiter->called = true;
-            waiter->stopped = waiter->stopped || stop;
-            if (const auto suspended = std::exchange(waiter->suspended, nullptr))
-                waiter->executor->post([suspended] { suspended.resume(); });
-        }
+        for (Waiter* const waiter : waiters)
+            if (waiter->id == id) wake(*waiter, stop);
+    }
+    static void wake(Waiter& waiter, bool stop) {
+        waiter.called = true;
+        waiter.stopped = waiter.stopped || stop;
+        if (const auto suspended = std::exchange(waiter.suspended, nullptr)) waiter.executor->post([suspended] { suspended.resume(); });
     }
 
     std::string code_of(std::string_view id) const {
@@ -188,7 +190,7 @@ struct Linking::State {
 };
 
 Linking::Linking(LinkRules rules, storage::Storage& storage, HashPool& hashes, std::string secret, Clock clock, Added added)
-    : state_{std::make_unique<State>(rules, storage, hashes, std::move(secret), std::move(clock), std::move(added))} {}
+    : state_{std::make_unique<State>(std::move(rules), storage, hashes, std::move(secret), std::move(clock), std::move(added))} {}
 
 Linking::~Linking() = default;
 
@@ -270,7 +272,7 @@ Task<Answer<Linking::Companion>> Linking::approve(storage::Jid approver, std::st
     const auto account = co_await finding_account;
     if (!account) co_return fail(Kind::unavailable);
     if (!*account || !may_approve(**account, device)) co_return fail(Kind::not_allowed);
-    if ((*account)->devices.size() >= state.rules.devices) co_return full(state.rules.devices);
+    if ((*account)->devices.size() >= state.rules.devices()) co_return full(state.rules.devices());
 
     auto finding = state.find_code(account_jid, code);
     const auto found = co_await finding;
@@ -307,6 +309,12 @@ Task<Answer<Linking::Issued>> Linking::collect(std::string id, Patience patience
 
 void Linking::stop_waiting(std::string_view id) { state_->call(stored(id), true); }
 
+void Linking::stop_waiting() {
+    const std::lock_guard lock{state_->mutex};
+    state_->is_stopping = true;
+    for (State::Waiter* const waiter : state_->waiters) State::wake(*waiter, true);
+}
+
 Task<Answer<Linking::Issued>> Linking::State::issue(storage::LinkRequest request) {
     const storage::Time now = clock();
     auto finding = storage.accounts().find(request.account);
@@ -315,7 +323,7 @@ Task<Answer<Linking::Issued>> Linking::State::issue(storage::LinkRequest request
     // Registered again, removed, or the approving device revoked in the meantime: the approval is worth nothing.
     if (!*found || !may_approve(**found, request.approved_by)) co_return fail(Kind::gone);
     const storage::Account& account = **found;
-    if (account.devices.size() >= rules.devices) co_return full(rules.devices);
+    if (account.devices.size() >= rules.devices()) co_return full(rules.devices());
     auto asking = storage.messages().last_id(account.id);
     const auto last = co_await asking;
     if (!last) co_return fail(Kind::unavailable);
@@ -345,10 +353,10 @@ Task<Answer<Linking::Issued>> Linking::State::issue(storage::LinkRequest request
     device.identity_key = std::move(request.identity_key);
     device.identity_signature = std::move(request.signature);
     device.omemo_id = std::move(request.omemo_id);
-    auto adding = storage.accounts().add_device(account.id, device, rules.devices);
+    auto adding = storage.accounts().add_device(account.id, device, rules.devices());
     const auto is_added = co_await adding;
     if (!is_added) co_return fail(is_added.error().kind == StorageError::Kind::not_found ? Kind::gone : Kind::unavailable);
-    if (!*is_added) co_return full(rules.devices);
+    if (!*is_added) co_return full(rules.devices());
     added(account.jid, device);
     co_return std::move(issued);
 }

@@ -34,7 +34,7 @@ struct LinkError {
 };
 
 struct LinkRules {
-    std::size_t devices = 5;                       // of an account, the primary included
+    std::function<std::size_t()> devices = [] { return std::size_t{5}; };   // of an account, the primary included; any thread
     std::chrono::seconds lifetime{300};            // of a code, and then of its approval
     std::uint32_t per_address_an_hour = 20;        // codes; IPv6: per /64
     std::uint32_t per_minute = 300;                // all together
@@ -64,11 +64,11 @@ public:
     // `device`: the one that approves. `signature`: of it over the companion's identity key; may be empty.
     storage::Task<xmpp::Result<Companion, LinkError>> approve(storage::Jid approver, std::string device, std::string code, std::string signature);
 
-    // The key, once. Waits for the approval until stop_waiting(id) is called, at most for the code's lifetime; without
-    // `patience`, not at all.
+    // The key, once. Waits for the approval until the code has expired or stop_waiting() is called; or not at all.
     enum class Patience : std::uint8_t { none, until_stopped };
     storage::Task<xmpp::Result<Issued, LinkError>> collect(std::string id, Patience patience);
-    void stop_waiting(std::string_view id);        // any thread
+    void stop_waiting(std::string_view id);        // any thread; who waits is answered `waiting`
+    void stop_waiting();                           // everybody, and whoever would wait from now on
 
 private:
     struct State;

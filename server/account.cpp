@@ -27,6 +27,26 @@ void Account::remove(Session& session) {
     if (is_idle()) worker_.became_idle(*this);
 }
 
+const storage::Device* Account::device(std::string_view id) const {
+    const auto found = std::ranges::find(record_.devices, id, &storage::Device::id);
+    return found == record_.devices.end() ? nullptr : &*found;
+}
+
+void Account::add_device(storage::Device device) {
+    if (this->device(device.id)) return;   // it was loaded with it
+    log.add_device(device);
+    record_.devices.push_back(std::move(device));
+}
+
+void Account::remove_device(std::string_view device) {
+    const std::string gone{device};
+    std::erase_if(record_.devices, [&](const storage::Device& known) { return known.id == gone; });
+    const auto sessions = sessions_;   // ending one changes the list
+    for (const auto& session : sessions)
+        if (session->device() == gone) session->end({xmpp::StreamCondition::not_authorized, "This device has been revoked."});
+    log.remove_device(gone);
+}
+
 void Account::set_last_logout(storage::Time when, std::string status) {
     record_.last_logout = when;
     record_.last_status = status;

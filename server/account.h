@@ -28,6 +28,10 @@ public:
     const xmpp::Jid& jid() const { return record_.jid; }
     const storage::Account& record() const { return record_; }
     void set_last_logout(storage::Time when, std::string status);   // remembered here and stored
+    // Storage has it, or has it no more; linked and revoked while the account was loaded.
+    void add_device(storage::Device device);              // what was logged until now is not its to get
+    void remove_device(std::string_view device);          // its sessions end with not-authorized
+    const storage::Device* device(std::string_view id) const;
     Slots& slots() { return slots_; }
 
     Roster roster;          // RFC 6121 §2

@@ -38,6 +38,13 @@ void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& d
     for (const storage::Device& device : devices) cursors_.push_back({device.id, device.cursor, device.reads_archive});
 }
 
+void AccountLog::add_device(const storage::Device& device) {
+    cursors_.push_back({device.id, std::max(device.cursor, last_), device.reads_archive});
+    if (last_ > device.cursor) account_.worker().storage().messages().advance_cursor(account_.id(), device.id, last_);
+}
+
+void AccountLog::remove_device(std::string_view device) { std::erase_if(cursors_, [&](const DeviceCursor& cursor) { return cursor.device == device; }); }
+
 AccountLog::DeviceCursor* AccountLog::cursor_of(const std::string& device) {
     const auto found = std::ranges::find(cursors_, device, &DeviceCursor::device);
     return found == cursors_.end() ? nullptr : &*found;

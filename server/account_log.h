@@ -21,6 +21,8 @@ public:
     explicit AccountLog(Account& account) : account_{account} {}
 
     void open(storage::LogId last, const std::vector<storage::Device>& devices);   // at load
+    void add_device(const storage::Device& device);      // its cursor stands at the end, here and in storage
+    void remove_device(std::string_view device);
     // Writing: Passage::keep takes a place, run() writes it. False: refused, too much waits for the database already.
     storage::LogId reserve();
     bool write(Passage& passage);

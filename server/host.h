@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/commands.h"
 #include "server/hooks.h"
 #include "server/iq.h"
 #include "server/receipt.h"
@@ -43,6 +44,8 @@ struct DiscoTable {
         Chain<bool, std::string_view> aliases;  // whether a node stands for the whole (its caps node, XEP-0115 §6.2)
     };
     Of server, account;
+    // Nodes beneath either: whoever knows the node fills in what is there for who asks.
+    Chain<bool, const Iq&, std::string_view, Of&> nodes;
     void feature(std::string_view ns) { server.features.emplace_back(ns); }
     void account_feature(std::string_view ns) { account.features.emplace_back(ns); }
 };
@@ -109,10 +112,12 @@ public:
     // An account's life on this worker.
     Chain<storage::Task<storage::Result<void>>, Account&> loading;   // fetch what belongs to it; nothing passes before
     Chain<void, Account&> unloading;
+    Chain<void, Account&, const storage::Device&> device_linked;     // before it takes part
 
     IqTable iq;
     IqBeforeLoginTable iq_before_login;
     NonzaTable nonzas;
+    CommandTable commands;
     DiscoTable disco;
 
     SlotLayout session_slots, account_slots;

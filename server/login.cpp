@@ -182,9 +182,7 @@ storage::Task<void> Stream::bind(Stanza request) {
 }
 
 IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& request) {
-    const auto& devices = account->record().devices;
-    const bool device_is_known = std::ranges::any_of(devices, [&](const auto& device) { return device.id == device_; });
-    if (!device_is_known) return Condition::not_authorized;  // its key was replaced between login and now
+    if (!account->device(device_)) return Condition::not_authorized;  // its key was replaced between login and now
 
     // §7.6, §7.7
     const std::string wanted{request.child("bind", ns::bind).child_text("resource", ns::bind)};

@@ -105,6 +105,13 @@ storage::Task<storage::Result<void>> Server::prepare() {
     loaded = co_await archive_secret;
     if (!loaded) co_return storage::Failure{loaded.error()};
     archive_id_secret_ = std::move(*loaded);
+    auto link_secret = storage_->secrets().load_or_store("link-codes", auth::random_bytes(32));
+    loaded = co_await link_secret;
+    if (!loaded) co_return storage::Failure{loaded.error()};
+    auth::LinkRules rules;
+    rules.devices = [this] { return config()->limits.devices; };
+    linking_ = std::make_unique<auth::Linking>(std::move(rules), *storage_, *hashes_, std::move(*loaded), [this] { return clock_.wall(); },
+                                               [this](const xmpp::Jid& account, const storage::Device& device) { device_linked(account, device); });
     co_return storage::Result<void>{};
 }
 
@@ -115,6 +122,24 @@ Worker& Server::worker_of(std::string_view bare_jid) const {
 void Server::keys_changed(const xmpp::Jid& account) {
     Worker& home = worker_of(account.text());
     home.loop.post([&home, account] { home.unload(account.text()); });
+}
+
+void Server::device_revoked(const xmpp::Jid& account, const std::string& device) {
+    Worker& home = worker_of(account.text());
+    home.loop.post([&home, account, device] {
+        home.with_account(account.view(), [device](Account* found, bool) { if (found) found->remove_device(device); });
+    });
+}
+
+void Server::device_linked(const xmpp::Jid& account, const storage::Device& device) {
+    Worker& home = worker_of(account.text());
+    home.loop.post([&home, account, device] {
+        home.with_account(account.view(), [&home, device](Account* found, bool) {
+            if (!found) return;
+            home.host.device_linked.tell(*found, device);   // the others hear of it before it is one of them
+            found->add_device(device);
+        });
+    });
 }
 
 // ---- start, reload, stop -----------------------------------------------------------------------------------------------
@@ -176,6 +201,7 @@ void Server::stop() {
         std::unique_lock lock{mutex};
         changed.wait(lock, [&] { return waiting == 0; });
     };
+    linking_->stop_waiting();
     everywhere([this](Worker& worker) {
         if (worker.index == 0) {
             queue_timer_.cancel();

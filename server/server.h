@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "auth/hash_pool.h"
+#include "auth/linking.h"
 #include "auth/registration.h"
 #include "auth/sms.h"
 #include "server/config.h"
@@ -52,6 +53,7 @@ public:
     auth::HashPool& hashes() { return *hashes_; }
     auth::SmsGateway& sms() { return *sms_; }
     auth::Registration& registration() { return *registration_; }
+    auth::Linking& linking() { return *linking_; }        // after prepare()
     const Retention& retention() const { return *retention_; }
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
     const std::string& archive_id_secret() const { return archive_id_secret_; }
@@ -63,6 +65,9 @@ public:
     Worker& worker_of(std::string_view bare_jid) const;     // where the account lives
     // Any thread: the account's keys have changed or it is gone; its sessions end with not-authorized.
     void keys_changed(const xmpp::Jid& account);
+    // Any thread: storage has a device of the account less, or one more.
+    void device_revoked(const xmpp::Jid& account, const std::string& device);
+    void device_linked(const xmpp::Jid& account, const storage::Device& device);
 
     // Pre-login connections per address, over all listeners (any thread).
     bool admit(const std::string& address);
@@ -85,6 +90,7 @@ private:
     std::unique_ptr<auth::HashPool> hashes_;
     std::unique_ptr<auth::SmsGateway> sms_;
     std::unique_ptr<auth::Registration> registration_;
+    std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;
     std::string fake_salt_secret_, archive_id_secret_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// XEP-0004: Data Forms. Leaves out <reported/> and <item/>, which only search results use.
+// XEP-0004: Data Forms. Tables (§3.4) are written, not read.
 #include "xmpp/data_form.h"
 
 #include <algorithm>
@@ -53,6 +53,20 @@ void write_field(XmlWriter& w, const FormField& field, bool with_type) {
     w.close();
 }
 
+// §3.4
+void write_table(XmlWriter& w, const DataForm& form) {
+    if (form.reported.empty()) return;
+    w.open("reported");
+    for (const FormField& column : form.reported) write_field(w, column, true);
+    w.close();
+    for (const std::vector<std::string>& row : form.rows) {
+        w.open("item");
+        for (std::size_t column = 0; column < row.size() && column < form.reported.size(); ++column)
+            w.open("field").attr("var", form.reported[column].var).leaf("value", row[column]).close();
+        w.close();
+    }
+}
+
 }  // namespace
 
 DataForm DataForm::parse(const Element& x) {
@@ -75,6 +89,7 @@ void DataForm::write(XmlWriter& w) const {
     for (const std::string& line : instructions) w.leaf("instructions", line);
     // XEP-0004 §3.2: who fills a form in need not repeat the types.
     for (const FormField& each : fields) write_field(w, each, type != "submit");
+    write_table(w, *this);
     w.close();
 }
 

@@ -26,6 +26,9 @@ struct DataForm {
     std::string title;
     std::vector<std::string> instructions;
     std::vector<FormField> fields;      // FORM_TYPE among them, hidden
+    // XEP-0004 §3.4, written only: the columns of a table, and its rows, each with the values in that order.
+    std::vector<FormField> reported;
+    std::vector<std::vector<std::string>> rows;
 
     // Reads an <x xmlns='jabber:x:data'/>; unknown field types are text-single.
     static DataForm parse(const Element& x);

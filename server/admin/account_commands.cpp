@@ -40,8 +40,8 @@ Json device_rows(const std::vector<storage::Device>& devices, const Json& sessio
     Json rows = Json::array();
     for (const storage::Device& device : devices) {
         const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
-        rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"sessions", connected},
-                        {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
+        rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"software", device.software},
+                        {"linked_by", device.linked_by}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
     }
     return rows;
 }
@@ -160,7 +160,7 @@ Task<Answer> revoke_device(Context& context, Arguments arguments) {
     auto removing = context.server.storage().accounts().remove_device(account->id, device);
     const auto removed = co_await removing;
     if (!removed) co_return failure_of(removed.error());
-    context.server.keys_changed(jid);
+    context.server.device_revoked(jid, device);
     co_return Json{{"message", "revoked " + device + " of " + jid.text()}, {"jid", jid.text()}, {"device", device}};
 }
 

@@ -31,26 +31,29 @@ public:
     }
 
 private:
-    IqReply server_info(Iq& iq) { return info(table_.server, iq.payload); }
-    IqReply server_items(Iq& iq) { return items(table_.server, iq.payload, nullptr); }
+    IqReply server_info(Iq& iq) { return info(table_.server, iq); }
+    IqReply server_items(Iq& iq) { return items(table_.server, iq, nullptr); }
 
     // XEP-0030 §8 rule 1: only who receives the account's presence learns that it exists.
     IqReply account_info(Iq& iq) {
         if (!may_know(iq)) return xmpp::Condition::service_unavailable;
-        return info(table_.account, iq.payload);
+        return info(table_.account, iq);
     }
     IqReply account_items(Iq& iq) {
         if (!may_know(iq)) return xmpp::Condition::service_unavailable;
-        return items(table_.account, iq.payload, iq.account.get());
+        return items(table_.account, iq, iq.account.get());
     }
     static bool may_know(const Iq& iq) {
         return iq.is_own() || iq.account->roster.sends_presence_to(iq.from.view().bare());
     }
 
     // §3.1
-    static IqReply info(const DiscoTable::Of& of, const xmpp::Element& query) {
-        const auto node = query.find_attr("node");
-        if (node && !of.aliases.claim(*node)) return xmpp::Condition::item_not_found;  // §7
+    IqReply info(const DiscoTable::Of& whole, const Iq& iq) const {
+        const auto node = iq.payload.find_attr("node");
+        DiscoTable::Of beneath;
+        const bool is_beneath = node && !whole.aliases.claim(*node);
+        if (is_beneath && !table_.nodes.claim(iq, *node, beneath)) return xmpp::Condition::item_not_found;  // §7
+        const DiscoTable::Of& of = is_beneath ? beneath : whole;
         xmpp::XmlWriter w;
         w.open("query", ns_info);
         if (node) w.attr("node", *node);  // §3.2: mirrored
@@ -71,10 +74,15 @@ private:
     }
 
     // XEP-0030 §4.1; `account`: the one that is asked, or nullptr.
-    static IqReply items(const DiscoTable::Of& of, const xmpp::Element& query, const Account* account) {
-        if (query.find_attr("node")) return xmpp::Condition::item_not_found;
+    IqReply items(const DiscoTable::Of& whole, const Iq& iq, const Account* account) const {
+        const auto node = iq.payload.find_attr("node");
+        DiscoTable::Of beneath;
+        if (node && !table_.nodes.claim(iq, *node, beneath)) return xmpp::Condition::item_not_found;
+        const DiscoTable::Of& of = node ? beneath : whole;
+        if (node) account = nullptr;
         xmpp::XmlWriter w;
         w.open("query", ns_items);
+        if (node) w.attr("node", *node);
         for (const auto& item : of.items)
             w.open("item").attr("jid", item.jid).attr_if("node", item.node).attr_if("name", item.name).close();
         if (account)

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+// XEP-0494 0.1.0: Client Access Management — the devices of one's own account, and making one's key invalid; the same as
+// commands (XEP-0050). A client is a device. A device key is an authentication method of its own beside <password/>; what
+// else the registry knows of a device stands in <device xmlns='urn:tern:devices:0'/>. Companions may remove themselves
+// alone; the primary, whose number can be registered again, cannot be removed. Leaves out grants.
+#include <algorithm>
+
+#include "server/account.h"
+#include "server/host.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "server/worker.h"
+#include "xmpp/date_time.h"
+
+namespace server {
+
+namespace {
+
+using storage::Device;
+using storage::DeviceRole;
+using storage::Task;
+using xmpp::Condition;
+using xmpp::DataForm;
+using xmpp::StanzaError;
+
+constexpr std::string_view ns = "urn:xmpp:cam:0";
+constexpr std::string_view ns_devices = "urn:tern:devices:0";
+
+std::string_view name_of(DeviceRole role) {
+    switch (role) {
+        case DeviceRole::password: return "password";
+        case DeviceRole::primary: return "primary";
+        case DeviceRole::companion: return "companion";
+    }
+    return "";
+}
+
+bool is_connected(const Account& account, const Device& device) {
+    return std::ranges::any_of(account.sessions(), [&](const auto& session) { return session->device() == device.id; });
+}
+
+std::string title_of(const Device& device) {
+    const std::string name = device.name.empty() ? device.id : device.name;
+    return device.software.empty() ? name : name + " (" + device.software + ")";
+}
+
+xmpp::FormField choice(std::string_view var, std::string_view label) {
+    xmpp::FormField field;
+    field.var = var;
+    field.type = "list-single";
+    field.label = label;
+    field.required = true;
+    return field;
+}
+
+class ClientAccess final : public Module {
+public:
+    explicit ClientAccess(Host& host) : worker_{host.worker} {
+        host.disco.account_feature(ns);
+        host.iq.get<&ClientAccess::list>(Asked::account, ns, "list", this, Condition::forbidden);
+        host.iq.set<&ClientAccess::revoke>(Asked::account, ns, "revoke", this, Condition::forbidden);
+        host.commands.add<&ClientAccess::show>("urn:tern:devices:0#list", "My devices", this);
+        host.commands.add<&ClientAccess::choose_and_revoke>("urn:tern:devices:0#revoke", "Remove a device", this);
+    }
+
+private:
+    using Devices = storage::Result<std::vector<Device>>;
+
+    // From storage, which knows when each was seen last.
+    Task<Devices> devices_of(xmpp::Jid account) {
+        auto finding = worker_.storage().accounts().find(std::move(account));
+        auto found = co_await finding;
+        if (!found) co_return storage::Failure{found.error()};
+        if (!*found) co_return Devices{std::vector<Device>{}};
+        co_return Devices{std::move((*found)->devices)};
+    }
+
+    // §3.1
+    Task<IqReply> list(Iq iq) {
+        if (!iq.is_own()) co_return IqReply{Condition::forbidden};
+        auto asking = devices_of(iq.account->jid());
+        const auto devices = co_await asking;
+        if (!devices) co_return IqReply{devices.error()};
+        xmpp::XmlWriter w;
+        w.open("clients", ns);
+        for (const Device& device : *devices) write(w, *iq.account, device);
+        co_return IqReply{w.take()};
+    }
+
+    static void write(xmpp::XmlWriter& w, const Account& account, const Device& device) {
+        const bool connected = is_connected(account, device);
+        const bool is_companion = device.role == DeviceRole::companion;
+        const bool was_there = connected || device.last_seen > device.created;
+        w.open("client").attr("connected", connected ? "true" : "false").attr("id", device.id).attr("type", was_there ? "session" : "access");
+        w.leaf("first-seen", xmpp::format_date_time(device.created)).leaf("last-seen", xmpp::format_date_time(device.last_seen));
+        w.open("auth");
+        if (device.role == DeviceRole::password) w.leaf("password");
+        else w.leaf_ns("key", ns_devices);
+        w.close();
+        w.open("permission").attr("status", is_companion ? "normal" : "unrestricted").close();
+        if (!device.name.empty() || !device.software.empty()) {
+            w.open("user-agent");
+            if (!device.software.empty()) w.leaf("software", device.software);
+            if (!device.name.empty()) w.leaf("device", device.name);
+            w.close();
+        }
+        w.open("device", ns_devices).attr("role", name_of(device.role)).attr_if("linked-by", device.linked_by).attr_if("omemo-id", device.omemo_id);
+        if (!device.identity_key.empty()) w.leaf("identity-key", device.identity_key);
+        if (!device.identity_signature.empty()) w.leaf("signature", device.identity_signature);
+        w.close().close();
+    }
+
+    // §3.2
+    Task<IqReply> revoke(Iq iq) {
+        if (!iq.is_own() || !iq.session) co_return IqReply{Condition::forbidden};
+        auto revoking = revoke_of(iq.account, iq.session->device(), std::string{iq.payload.attr("id")});
+        const auto error = co_await revoking;
+        if (error) co_return IqReply{*error};
+        co_return IqReply::result();
+    }
+
+    // Why not, or nothing.
+    Task<std::optional<StanzaError>> revoke_of(std::shared_ptr<Account> account, std::string by, std::string id) {
+        using Refusal = std::optional<StanzaError>;
+        const Device* const device = account->device(id);
+        const Device* const asking = account->device(by);
+        if (!asking) co_return Refusal{Condition::forbidden};
+        if (!device) co_return Refusal{Condition::item_not_found};
+        if (asking->role == DeviceRole::companion && id != by) co_return Refusal{Condition::forbidden};
+        if (device->role == DeviceRole::password) {
+            StanzaError error{Condition::service_unavailable};
+            xmpp::XmlWriter w;
+            error.payload = w.leaf_ns("password-reset-required", ns).take();
+            co_return Refusal{std::move(error)};
+        }
+        if (device->role == DeviceRole::primary)
+            co_return Refusal{StanzaError{Condition::not_allowed, "This is the phone itself. Registering the number again makes its key invalid."}};
+
+        auto removing = worker_.storage().accounts().remove_device(account->id(), id);
+        const auto removed = co_await removing;
+        if (!removed && removed.error().kind == storage::StorageError::Kind::not_found) co_return Refusal{Condition::item_not_found};
+        if (!removed) co_return Refusal{*IqReply{removed.error()}.error()};
+        log::info("device revoked", {{"jid", account->jid().text()}, {"device", id}, {"by", by}});
+        // The answer goes out first: it may be for the device itself.
+        worker_.loop.post([&server = worker_.server, jid = account->jid(), id] { server.device_revoked(jid, id); });
+        co_return Refusal{};
+    }
+
+    // ---- the same for people ----
+
+    Task<CommandOutcome> show(CommandDialog& dialog) {
+        auto asking = devices_of(dialog.account->jid());
+        const auto devices = co_await asking;
+        if (!devices) co_return CommandOutcome::failed("The list cannot be read now. Try again later.");
+        DataForm form;
+        form.type = "result";
+        form.title = "My devices";
+        for (const auto& [var, label] : {std::pair{"name", "Name"}, {"role", "Role"}, {"connected", "Connected"}, {"last-seen", "Last seen"}, {"id", "Id"}}) {
+            xmpp::FormField column;
+            column.var = var;
+            column.label = label;
+            form.reported.push_back(std::move(column));
+        }
+        for (const Device& device : *devices) {
+            const bool is_this = device.id == dialog.device;
+            form.rows.push_back({title_of(device), std::string{name_of(device.role)}, is_this ? "this one" : is_connected(*dialog.account, device) ? "yes" : "no",
+                                 xmpp::format_date_time(device.last_seen), device.id});
+        }
+        co_return CommandOutcome::shown(std::move(form));
+    }
+
+    Task<CommandOutcome> choose_and_revoke(CommandDialog& dialog) {
+        const Device* const own = dialog.account->device(dialog.device);
+        DataForm form;
+        form.title = "Remove a device";
+        form.instructions.emplace_back("Its key stops working at once, and its connections end.");
+        xmpp::FormField devices = choice("device", "Device");
+        for (const Device& device : dialog.account->record().devices) {
+            const bool may = own && device.role == DeviceRole::companion && (own->role != DeviceRole::companion || device.id == own->id);
+            if (may) devices.options.emplace_back(title_of(device), device.id);
+        }
+        if (devices.options.empty()) co_return CommandOutcome::done("There is no device that could be removed.");
+        form.fields.push_back(std::move(devices));
+        auto asking = dialog.ask(std::move(form), CommandDialog::Stage::last);
+        const auto submitted = co_await asking;
+        if (!submitted) co_return CommandOutcome::cancelled();
+        auto revoking = revoke_of(dialog.account, dialog.device, std::string{submitted->value("device")});
+        const auto error = co_await revoking;
+        if (error) co_return CommandOutcome::failed(error->text.empty() ? "The device was not removed." : error->text);
+        co_return CommandOutcome::done("The device was removed.");
+    }
+
+    Worker& worker_;
+};
+
+}  // namespace
+
+MODULE_FACTORY(client_access, ClientAccess)
+
+}  // namespace server
