@@ -118,7 +118,7 @@ struct Linking::State {
     const Added added;
     RateLimit by_address, all, wrong_codes;
 
-    std::mutex mutex;
+    mutable std::mutex mutex;
     storage::Time tidied{};   // guarded by mutex
 
     // Somebody who waits for an approval. In the list before storage is looked at, so that none is missed.
@@ -185,6 +185,7 @@ struct Linking::State {
     }
 
     Task<void> tidy(storage::Time now);
+    Task<Answer<storage::LinkRequest>> find(std::string id);
     Task<Answer<storage::LinkRequest>> find_code(storage::Jid approver, std::string code);
     Task<Answer<Issued>> issue(storage::LinkRequest request);
 };
@@ -287,27 +288,44 @@ Task<Answer<Linking::Companion>> Linking::approve(storage::Jid approver, std::st
 
 // ---- the companion collects its key --------------------------------------------------------------------------------------
 
-Task<Answer<Linking::Issued>> Linking::collect(std::string id, Patience patience) {
-    State& state = *state_;
+Task<Answer<storage::LinkRequest>> Linking::State::find(std::string id) {
+    auto finding = storage.link_requests().find(std::move(id));
+    auto found = co_await finding;
+    if (!found) co_return fail(Kind::unavailable);
+    if (!*found || (*found)->used || (*found)->expires <= clock()) co_return fail(Kind::gone);
+    co_return std::move(**found);
+}
+
+Task<Answer<bool>> Linking::approved(std::string id, Patience patience) {
     const std::string stored_id = stored(id);
-    State::Waiting approval{state, stored_id};
+    State::Waiting approval{*state_, stored_id};   // before the first look, so that no approval is missed
     for (;;) {
-        auto finding = state.storage.link_requests().find(stored_id);
-        auto found = co_await finding;
-        if (!found) co_return fail(Kind::unavailable);
-        if (!*found || (*found)->used || (*found)->expires <= state.clock()) co_return fail(Kind::gone);
-        if (!(*found)->account.empty()) {
-            auto issuing = state.issue(std::move(**found));
-            auto issued = co_await issuing;
-            co_return std::move(issued);
-        }
-        if (patience == Patience::none) co_return fail(Kind::waiting);
+        auto finding = state_->find(stored_id);
+        const auto found = co_await finding;
+        if (!found) co_return xmpp::Failure{found.error()};
+        if (!found->account.empty()) co_return true;
+        if (patience == Patience::none) co_return false;
         const bool goes_on = co_await approval;
-        if (!goes_on) co_return fail(Kind::waiting);
+        if (!goes_on) co_return false;
     }
 }
 
+Task<Answer<Linking::Issued>> Linking::collect(std::string id) {
+    auto finding = state_->find(stored(id));
+    auto found = co_await finding;
+    if (!found) co_return xmpp::Failure{found.error()};
+    if (found->account.empty()) co_return fail(Kind::waiting);
+    auto issuing = state_->issue(std::move(*found));
+    auto issued = co_await issuing;
+    co_return std::move(issued);
+}
+
 void Linking::stop_waiting(std::string_view id) { state_->call(stored(id), true); }
+
+std::size_t Linking::waiting() const {
+    const std::lock_guard lock{state_->mutex};
+    return static_cast<std::size_t>(std::ranges::count_if(state_->waiters, [](const State::Waiter* waiter) { return waiter->suspended != nullptr; }));
+}
 
 void Linking::stop_waiting() {
     const std::lock_guard lock{state_->mutex};

@@ -64,11 +64,14 @@ public:
     // `device`: the one that approves. `signature`: of it over the companion's identity key; may be empty.
     storage::Task<xmpp::Result<Companion, LinkError>> approve(storage::Jid approver, std::string device, std::string code, std::string signature);
 
-    // The key, once. Waits for the approval until the code has expired or stop_waiting() is called; or not at all.
+    // Whether it is approved; or waits until it is, or stop_waiting() is called. Apart from collect(), so that a key is
+    // given to nobody who has gone while he waited.
     enum class Patience : std::uint8_t { none, until_stopped };
-    storage::Task<xmpp::Result<Issued, LinkError>> collect(std::string id, Patience patience);
-    void stop_waiting(std::string_view id);        // any thread; who waits is answered `waiting`
+    storage::Task<xmpp::Result<bool, LinkError>> approved(std::string id, Patience patience);
+    storage::Task<xmpp::Result<Issued, LinkError>> collect(std::string id);   // the key, once
+    void stop_waiting(std::string_view id);        // any thread; who waits is answered false
     void stop_waiting();                           // everybody, and whoever would wait from now on
+    std::size_t waiting() const;                   // how many do; any thread
 
 private:
     struct State;

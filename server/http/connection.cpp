@@ -117,6 +117,7 @@ struct Connection::Incoming {
         const auto [first, last] = message.equal_range("X-Forwarded-For");
         for (auto at = first; at != last; ++at) forwarded.append(forwarded.empty() ? "" : ",").append(view(at->value()));
         request.client_address = client_address(peer, forwarded, trusted);
+        request.authorization = field(beast::field::authorization);
         request.body = std::move(message.body());
         return request;
     }

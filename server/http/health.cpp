@@ -106,6 +106,7 @@ Task<Response> metrics(Service& service, Request) {
     write_queues(out, server.queues());
     out.single("tern_storage_healthy", "gauge", "1: the database answered what it was last asked.", server.storage().is_healthy() ? 1 : 0);
     if (const auto tls = server.tls()) out.single("tern_certificate_days_left", "gauge", "Until the first certificate expires.", tls->days_left());
+    out.single("tern_link_waiting", "gauge", "Companions that wait for an approval.", server.linking().waiting());
     out.single("tern_http_connections", "gauge", "HTTP connections.", service.connections);
     out.metric("tern_http_responses_total", "counter", "HTTP responses by status.");
     for (const auto& [status, count] : service.answered) out.value("status", std::to_string(status), count);

@@ -25,6 +25,7 @@ struct Request {
     std::string path;               // without the query, percent-encoding undone
     std::string query;              // as it came
     std::string content_type;       // without parameters, in lower case; empty: not given
+    std::string authorization;      // the field, as it came; empty: not given
     std::string body;
     std::string client_address;     // behind a trusted proxy: whom the proxy names
     std::vector<std::string> captured;   // what stood for {…} in the route's path

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Registration by SMS PIN over HTTP: POST /v1/register, POST /v1/register/{id}/confirm. What is allowed, and how often,
 // is decided in auth::Registration; here it becomes HTTP.
+#include "server/http/body.h"
 #include "server/http/routes.h"
 #include "server/http/service.h"
 #include "server/log.h"
@@ -10,22 +11,6 @@ namespace {
 
 using auth::RegistrationError;
 using storage::Task;
-
-// The body as an object, or why it is none.
-xmpp::Result<Json, Response> body_of(const Request& request) {
-    if (!request.content_type.empty() && request.content_type != "application/json")
-        return xmpp::Failure{problem(415, "unsupported-media-type", "Send application/json.")};
-    Json body = Json::parse(request.body, nullptr, false);
-    if (!body.is_object()) return xmpp::Failure{problem(400, "bad-request", "The body must be a JSON object.")};
-    return body;
-}
-
-// A text of the body; nullopt when it is missing or something else.
-std::optional<std::string> text_of(const Json& body, const char* name) {
-    const auto found = body.find(name);
-    if (found == body.end() || !found->is_string()) return std::nullopt;
-    return found->get<std::string>();
-}
 
 Response refusal(const RegistrationError& error) {
     using Kind = RegistrationError::Kind;

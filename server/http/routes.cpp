@@ -53,7 +53,7 @@ Response preflight(const std::string& allowed, bool any_origin) {
     if (any_origin) {
         allow_any_origin(response);
         response.headers.emplace_back("Access-Control-Allow-Methods", allowed);
-        response.headers.emplace_back("Access-Control-Allow-Headers", "Content-Type");
+        response.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
         response.headers.emplace_back("Access-Control-Max-Age", "86400");
     }
     return response;

@@ -22,6 +22,8 @@ struct Route {
 using Routes = std::vector<Route>;
 
 Routes registration_routes();     // registration.cpp
+Routes linking_routes();          // linking.cpp
+Routes device_routes();           // devices.cpp
 Routes health_routes();           // health.cpp, metrics.cpp
 
 storage::Task<Response> dispatch(const Routes& routes, Service& service, Request request);

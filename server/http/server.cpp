@@ -81,8 +81,8 @@ xmpp::Result<int, std::string> listen_on(const std::string& address) {
 // After construction the HTTP thread alone touches it.
 class HttpServer::State {
 public:
-    explicit State(Server& server) : loop{"http", server.clock()}, service{server} {
-        for (auto* const part : {registration_routes, health_routes})
+    explicit State(Server& server) : loop{"http", server.clock()}, service{server, loop} {
+        for (auto* const part : {registration_routes, linking_routes, device_routes, health_routes})
             for (Route& route : part()) routes.push_back(route);
     }
     ~State() { stop(); }
@@ -194,6 +194,7 @@ void HttpServer::State::accept(int socket, const std::string& peer, bool tls) {
 
 void HttpServer::State::stop() {
     if (!thread.joinable()) return;
+    service.server.linking().stop_waiting();
     loop.post([this] {
         stopping = true;
         for (const auto& listener : listeners) listener->stop();

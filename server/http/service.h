@@ -4,14 +4,17 @@
 
 #include <map>
 
+#include "auth/rate_limit.h"
 #include "server/http/message.h"
 #include "server/server.h"
 
 namespace server::http {
 
 struct Service {
-    explicit Service(Server& s) : server{s} {}
+    Service(Server& s, net::Loop& l) : server{s}, loop{l} {}
     Server& server;
+    net::Loop& loop;
+    auth::RateLimit key_checks{60, std::chrono::minutes{1}};   // by address: each costs a hash
     std::map<unsigned, std::uint64_t> answered;   // by status
     std::size_t connections = 0;
     bool probing = false;                         // whether storage is being asked if it is back

@@ -5,6 +5,7 @@
 // alone; the primary, whose number can be registered again, cannot be removed. Leaves out grants.
 #include <algorithm>
 
+#include "auth/devices.h"
 #include "server/account.h"
 #include "server/host.h"
 #include "server/log.h"
@@ -122,24 +123,23 @@ private:
     // Why not, or nothing.
     Task<std::optional<StanzaError>> revoke_of(std::shared_ptr<Account> account, std::string by, std::string id) {
         using Refusal = std::optional<StanzaError>;
-        const Device* const device = account->device(id);
-        const Device* const asking = account->device(by);
-        if (!asking) co_return Refusal{Condition::forbidden};
-        if (!device) co_return Refusal{Condition::item_not_found};
-        if (asking->role == DeviceRole::companion && id != by) co_return Refusal{Condition::forbidden};
-        if (device->role == DeviceRole::password) {
-            StanzaError error{Condition::service_unavailable};
-            xmpp::XmlWriter w;
-            error.payload = w.leaf_ns("password-reset-required", ns).take();
-            co_return Refusal{std::move(error)};
+        using auth::Revoked;
+        auto revoking = auth::revoke_device(worker_.storage(), account->record(), by, id);
+        const auto revoked = co_await revoking;
+        if (!revoked) co_return Refusal{*IqReply{revoked.error()}.error()};
+        switch (*revoked) {
+            case Revoked::not_allowed: co_return Refusal{Condition::forbidden};
+            case Revoked::no_such_device: co_return Refusal{Condition::item_not_found};
+            case Revoked::is_primary:
+                co_return Refusal{StanzaError{Condition::not_allowed, "This is the phone itself. Registering the number again makes its key invalid."}};
+            case Revoked::needs_password_change: {
+                StanzaError error{Condition::service_unavailable};
+                xmpp::XmlWriter w;
+                error.payload = w.leaf_ns("password-reset-required", ns).take();
+                co_return Refusal{std::move(error)};
+            }
+            case Revoked::done: break;
         }
-        if (device->role == DeviceRole::primary)
-            co_return Refusal{StanzaError{Condition::not_allowed, "This is the phone itself. Registering the number again makes its key invalid."}};
-
-        auto removing = worker_.storage().accounts().remove_device(account->id(), id);
-        const auto removed = co_await removing;
-        if (!removed && removed.error().kind == storage::StorageError::Kind::not_found) co_return Refusal{Condition::item_not_found};
-        if (!removed) co_return Refusal{*IqReply{removed.error()}.error()};
         log::info("device revoked", {{"jid", account->jid().text()}, {"device", id}, {"by", by}});
         // The answer goes out first: it may be for the device itself.
         worker_.loop.post([&server = worker_.server, jid = account->jid(), id] { server.device_revoked(jid, id); });

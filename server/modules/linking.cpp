@@ -102,7 +102,13 @@ private:
         const std::string id{iq.payload.attr("id")};
         net::Timer patience;
         patience.start(worker_.loop, answer_within, [this, id] { worker_.server.linking().stop_waiting(id); });
-        auto collecting = worker_.server.linking().collect(id, auth::Linking::Patience::until_stopped);
+        auto waiting = worker_.server.linking().approved(id, auth::Linking::Patience::until_stopped);
+        const auto approved = co_await waiting;
+        if (!approved) co_return IqReply{refused(approved.error())};
+        const auto stream = iq.stream.lock();
+        const bool is_there = stream && stream->phase() != Stream::Phase::closing;
+        if (!is_there) co_return IqReply{Condition::recipient_unavailable};   // nobody reads this; the key is for the next stream
+        auto collecting = worker_.server.linking().collect(id);
         const auto issued = co_await collecting;
         if (!issued) co_return IqReply{refused(issued.error())};
         log::info("device linked", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});

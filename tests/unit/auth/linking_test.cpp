@@ -32,7 +32,7 @@ struct Household : Door {
     }
     auto approve(const std::string& code, const std::string& device) { return loop.run(linking.approve(phone.jid, device, code, "")); }
     auto approve(const std::string& code) { return approve(code, phone.device_id); }
-    auto collect(const std::string& id) { return loop.run(linking.collect(id, Patience::none)); }
+    auto collect(const std::string& id) { return loop.run(linking.collect(id)); }
     Linking::Issued link() {
         const auto code = ask();
         REQUIRE(approve(code.code));
@@ -189,25 +189,34 @@ TEST_CASE("a companion is not given what came before it was linked") {
 
 TEST_CASE("who waits for an approval is woken by it, or when he is told to stop") {
     Household home;
-    using Collected = xmpp::Result<Linking::Issued, auth::LinkError>;
+    using Approved = xmpp::Result<bool, auth::LinkError>;
     const auto code = home.ask();
-    std::optional<Collected> first, second, stopped;
-    home.loop.start(home.linking.collect(code.id, Patience::until_stopped), first);
-    home.loop.start(home.linking.collect(code.id, Patience::until_stopped), second);
+    CHECK_FALSE(*home.loop.run(home.linking.approved(code.id, Patience::none)));
+    std::optional<Approved> first, second, stopped, late;
+    home.loop.start(home.linking.approved(code.id, Patience::until_stopped), first);
+    home.loop.start(home.linking.approved(code.id, Patience::until_stopped), second);
     CHECK_FALSE(first);
     REQUIRE(home.approve(code.code));
     home.loop.run_until_idle();
     REQUIRE(first);
     REQUIRE(second);
-    CHECK(first->ok() != second->ok());   // one of them has the key
+    CHECK(**first);
+    CHECK(**second);
+    REQUIRE(home.collect(code.id));
+    CHECK(home.loop.run(home.linking.approved(code.id, Patience::none)).error().kind == Kind::gone);
 
     const auto other = home.ask();
-    home.loop.start(home.linking.collect(other.id, Patience::until_stopped), stopped);
+    home.loop.start(home.linking.approved(other.id, Patience::until_stopped), stopped);
     CHECK_FALSE(stopped);
     home.linking.stop_waiting(other.id);
     home.loop.run_until_idle();
     REQUIRE(stopped);
-    CHECK(stopped->error().kind == Kind::waiting);
+    CHECK_FALSE(**stopped);
+    home.linking.stop_waiting();   // nobody waits any more
+    home.loop.start(home.linking.approved(other.id, Patience::until_stopped), late);
+    home.loop.run_until_idle();
+    REQUIRE(late);
+    CHECK_FALSE(**late);
 }
 
 TEST_CASE("wrong codes are counted for each account, and codes for each address") {

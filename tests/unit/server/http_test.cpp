@@ -300,7 +300,7 @@ TEST_CASE("what is wrong with a registration is said in RFC 7807") {
     const Answer preflight = ask(address, "OPTIONS /v1/register HTTP/1.1\r\nHost: a\r\nOrigin: https://chat.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
     CHECK(preflight.status == 204);
     CHECK(preflight.field("Access-Control-Allow-Origin") == "*");
-    CHECK(preflight.field("Access-Control-Allow-Headers") == "Content-Type");
+    CHECK(preflight.field("Access-Control-Allow-Headers") == "Authorization, Content-Type");
     CHECK(preflight.field("Content-Length").empty());
 }
 
