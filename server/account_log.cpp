@@ -70,6 +70,7 @@ bool AccountLog::write(Passage& passage) {
     entry.words = std::move(passage.words);
     entry.xml = passage.wire();
     uncommitted_.push_back({entry.id, passage.stanza, is_incoming, false});
+    ++account_.worker().counters.logged;
     writing_ = entry.id;
     account_.worker().storage().messages().append(
         std::move(entry), [self = account_.shared_from_this(), id = passage.logged_as, receipt = Receipt::current()](const storage::Result<void>& committed) {
@@ -90,7 +91,10 @@ void AccountLog::settled(storage::LogId entry, const storage::Result<void>& comm
     const Uncommitted settled = std::move(*found);
     uncommitted_.erase(found);
     if (!committed) {
-        log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}});
+        Worker& worker = account_.worker();
+        ++worker.counters.not_logged;
+        if (const std::uint64_t times = worker.not_stored.count(worker.now()))
+            log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
         if (entry == writing_) is_refused_ = true;
         else if (settled.is_incoming && !settled.is_taken) account_.worker().router.bounce(settled.stanza, settled.stanza.to(), not_stored);
     }

@@ -28,6 +28,8 @@ struct Config {
         std::string url = "sqlite:data/tern.db";     // the default lies in `data`, wherever that is
         std::uint32_t connections = 4;
         std::chrono::milliseconds group_commit{2};
+        std::chrono::seconds patience{60};           // how long a message waits for a database that is away
+        std::uint32_t waiting_bytes = 256U << 20U;   // and how much of them in all
     } storage;
 
     struct C2s {

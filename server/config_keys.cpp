@@ -40,6 +40,10 @@ const Key table[] = {
     {"storage.group_commit", restart,
      Milliseconds{at<&C::storage, &C::Storage::group_commit>, milliseconds{0}, milliseconds{1000}},
      "how long messages gather before one commit takes them all; a plain number is milliseconds"},
+    {"storage.patience", restart, Seconds{at<&C::storage, &C::Storage::patience>, seconds{1}, seconds{3600}},
+     "how long a message waits for a database that is away before its sender is told"},
+    {"storage.waiting_bytes", restart, Size{at<&C::storage, &C::Storage::waiting_bytes>, megabyte, 4095 * megabyte},
+     "bytes of messages that may wait for the database, all together"},
 
     {"c2s.listen", restart, List{at<&C::c2s, &C::C2s::listen>, values::listen_address},
      "addresses for clients, STARTTLS"},

@@ -44,6 +44,7 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
+    ++worker_->counters.connections;
     timer_.start(worker_->loop, worker_->config->limits.login_deadline, [this] { on_timer(); });
     if (direct_tls_) begin_tls();
     poll_for(EPOLLIN);
@@ -116,6 +117,7 @@ void Connection::want_input(bool wanted) {
 }
 
 void Connection::charge(std::size_t bytes) {
+    worker_->counters.bytes_received += bytes;
     last_input_ = worker_->loop.now();
     pinged_ = false;
     const auto& limits = worker_->config->limits;
@@ -254,6 +256,7 @@ bool Connection::flush_tls() {
 }
 
 void Connection::drop_sent(std::size_t bytes) {
+    worker_->counters.bytes_sent += bytes;
     unsent_ -= bytes;
     while (bytes > 0) {
         const std::size_t left = outbox_[first_].size() - sent_of_first_;
@@ -309,6 +312,11 @@ void Connection::on_timer() {
         return timer_.start(worker_->loop, limits.ping_timeout, [this] { on_timer(); });
     }
     stream_->close({xmpp::StreamCondition::connection_timeout, "No sign of life."});
+}
+
+void Connection::session_begins() {
+    last_input_ = worker_->loop.now();
+    timer_.start(worker_->loop, worker_->config->limits.idle, [this] { on_timer(); });
 }
 
 void Connection::extend_login(net::Duration time) {

@@ -36,6 +36,7 @@ public:
     std::string peer_address() const override { return peer_address_; }
     std::size_t unsent() const override { return unsent_; }
     void extend_login(net::Duration time) override;
+    void session_begins() override;
     void move_to(Worker& worker, std::function<void()> arrived) override;
 
 private:

@@ -134,6 +134,7 @@ storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
 
 // RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
 void Stream::on_sasl_success(const auth::Success& success) {
+    ++worker_->counters.logins;
     account_ = *xmpp::Jid::from_parts(success.username, domain_, {});
     device_ = success.device;
     login_->exchange.reset();
@@ -148,6 +149,7 @@ void Stream::on_sasl_success(const auth::Success& success) {
 }
 
 void Stream::refuse(SaslCondition condition, std::string_view text) {
+    ++worker_->counters.logins_refused;
     login_->exchange.reset();
     xmpp::XmlWriter w;
     w.open("failure", ns::sasl).leaf(to_string(condition));

@@ -48,6 +48,7 @@ bool is_malformed(const Stanza& request) {
 // ---- the sender's half: RFC 6120 §10.1, RFC 6121 §8.1 ------------------------------------------------------------------
 
 void Router::from_client(Session& session, const Stanza& stanza) {
+    Counters::count(worker_.counters.received, stanza.kind());
     // RFC 6120 §8.3.3.8
     if (stanza.has_bad_to()) return bounce(stanza, {}, Condition::jid_malformed);
     const JidView to = stanza.to();
@@ -115,6 +116,9 @@ void Router::route(const Stanza& stanza, JidView to) {
 
 void Router::arrive(const Stanza& stanza, JidView to) {
     if (Account* const account = worker_.find(to.bare().text())) return to_account(*account, stanza, to);
+    // Nobody is there to see presence, which is never stored (RFC 6121 §8.5.2.2.2): the account need not be fetched for it.
+    const bool is_seen_at_once = stanza.kind() == Kind::presence && !is_subscription(stanza) && stanza.type() != "probe";
+    if (is_seen_at_once && !worker_.is_loading(to.bare().text())) return;
     worker_.with_account(to.bare(), [this, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}](Account* account, bool failed) {
         const Receipt::Scope because{receipt};
         if (account)
@@ -264,6 +268,7 @@ void Router::bounce(const Stanza& stanza, JidView asked, const StanzaError& erro
     if (stanza.from().empty()) return;
     static constexpr std::string_view names[] = {"message", "presence", "iq"};
     if (stanza.kind() == Kind::other) return;
+    ++worker_.counters.errors_returned;
     xmpp::XmlWriter w;
     w.open(names[static_cast<int>(stanza.kind())]).attr("type", "error").attr_if("id", stanza.id());
     w.attr_if("from", asked.empty() ? stanza.element().attr("to") : asked.text()).attr("to", stanza.from().text());

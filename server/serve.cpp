@@ -91,6 +91,8 @@ storage::Options storage_options(const Config& config) {
     options.url = config.storage.url;
     options.connections = config.storage.connections;
     options.group_commit = config.storage.group_commit;
+    options.log_age = config.storage.patience;
+    options.log_bytes = config.storage.waiting_bytes;
     options.log = [](std::string_view level, std::string_view text) {
         log::write(level == "error" ? log::Level::error : level == "warn" ? log::Level::warn : level == "debug" ? log::Level::debug : log::Level::info, text);
     };

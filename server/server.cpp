@@ -15,7 +15,7 @@
 namespace server {
 
 constexpr std::chrono::seconds queue_watch{1};
-constexpr std::chrono::seconds stop_wait{6};
+constexpr std::chrono::seconds stop_wait{6}, stop_wait_without_storage{2};
 
 struct Server::AddressCounts {
     std::mutex mutex;
@@ -213,7 +213,7 @@ void Server::stop() {
     });
     // Streams end by themselves when the last bytes are out and the clients have closed their half; stanzas that wait for
     // an account to be loaded go on when it is. Nothing, twice: what was on its way between two workers has arrived.
-    const auto deadline = std::chrono::steady_clock::now() + stop_wait;
+    const auto deadline = std::chrono::steady_clock::now() + (storage_->is_healthy() ? stop_wait : stop_wait_without_storage);
     int quiet_rounds = 0;
     while (quiet_rounds < 2 && std::chrono::steady_clock::now() < deadline) {
         std::atomic<std::size_t> counted{0};
@@ -279,14 +279,29 @@ void Server::leave(const std::string& address, bool had_logged_in) {
 
 std::vector<storage::QueueDepth> Server::queues() const {
     std::vector<storage::QueueDepth> all;
-    for (const auto& worker : workers_) {
-        const auto mailbox = worker->loop.mailbox();
-        all.push_back({worker->loop.name() + " mailbox", mailbox.depth, mailbox.high_water, mailbox.oldest});
+    const auto show = [&all](const net::Loop& loop) {
+        const auto mailbox = loop.mailbox();
+        all.push_back({loop.name() + " mailbox", mailbox.depth, mailbox.high_water, mailbox.oldest});
+    };
+    for (const auto& worker : workers_) show(worker->loop);
+    {
+        const std::lock_guard lock{other_loops_mutex_};
+        for (const net::Loop* const loop : other_loops_) show(*loop);
     }
     for (storage::QueueDepth& queue : storage_->queues()) all.push_back(std::move(queue));
     all.push_back(hashes_->depth());
     all.push_back(sms_->depth());
     return all;
+}
+
+void Server::show_queue_of(const net::Loop& loop) {
+    const std::lock_guard lock{other_loops_mutex_};
+    other_loops_.push_back(&loop);
+}
+
+void Server::hide_queue_of(const net::Loop& loop) {
+    const std::lock_guard lock{other_loops_mutex_};
+    std::erase(other_loops_, &loop);
 }
 
 // Warns once when a queue is too deep or too old, and says so once when it is back to half of that.

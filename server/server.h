@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -76,6 +77,9 @@ public:
 
     // Every queue of the process: mailboxes, outboxes, SQL, commit, hashing, SMS (any thread).
     std::vector<storage::QueueDepth> queues() const;
+    // The mailbox of a loop that is no worker's is one of them while it lives (any thread).
+    void show_queue_of(const net::Loop& loop);
+    void hide_queue_of(const net::Loop& loop);
     struct Addresses { std::vector<std::string> c2s, direct_tls; };
     const Addresses& addresses() const { return addresses_; }   // as bound: port 0 resolved
 
@@ -93,15 +97,17 @@ private:
     std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;
     std::string fake_salt_secret_, archive_id_secret_;
+    struct AddressCounts;
+    std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::thread> threads_;
     Addresses addresses_;
-    struct AddressCounts;
-    std::unique_ptr<AddressCounts> counts_;
     std::set<std::string> alarmed_;                         // queues that were warned of; the first worker's alone
     net::Timer queue_timer_;
     std::unique_ptr<Retention> retention_;                  // the first worker's
+    mutable std::mutex other_loops_mutex_;
+    std::vector<const net::Loop*> other_loops_;             // guarded by that
 };
 
 }  // namespace server

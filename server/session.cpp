@@ -55,7 +55,9 @@ void Session::send_xml(std::string_view xml) { send(nullptr, xmpp::Wire{xml}); }
 
 void Session::send_now(Leaving& leaving) {
     if (leaving.logged_as && (stream_ || leaving.acknowledged_later)) outstanding_.push_back({leaving.logged_as, leaving.acknowledged_later});
-    if (stream_) stream_->send(std::move(leaving.wire));
+    if (!stream_) return;
+    Counters::count(worker().counters.sent, leaving.stanza ? leaving.stanza->kind() : xmpp::Kind::iq);   // without one: mostly answers
+    stream_->send(std::move(leaving.wire));
 }
 
 void Session::no_longer_outstanding(storage::LogId entry) {

@@ -172,6 +172,7 @@ void Stream::take_session(std::shared_ptr<Session> session) {
     phase_ = Phase::session;
     framer_.set_limits(worker_->limits);
     login_.reset();
+    transport_->session_begins();
 }
 
 // ---- STARTTLS: RFC 6120 §5 ---------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ public:
     virtual std::string peer_address() const = 0;       // without the port
     virtual std::size_t unsent() const = 0;             // bytes
     virtual void extend_login(net::Duration time) = 0;  // from now; instead of limits.login_deadline
+    virtual void session_begins() = 0;                  // logged in: from now on limits.idle counts
     // The session's account lives on that worker: the transport and its stream go there, `arrived` is called there.
     virtual void move_to(Worker& worker, std::function<void()> arrived) = 0;
 };

@@ -59,6 +59,11 @@ Account* Worker::find(std::string_view bare) const {
     return found == accounts_.end() ? nullptr : found->second.account.get();
 }
 
+bool Worker::is_loading(std::string_view bare) const {
+    const auto entry = accounts_.find(bare);
+    return entry != accounts_.end() && entry->second.loading;
+}
+
 void Worker::with_account(xmpp::JidView bare, Found found) {
     auto entry = accounts_.find(bare.text());
     if (entry == accounts_.end()) entry = accounts_.try_emplace(std::string{bare.text()}).first;

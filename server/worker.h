@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "server/account.h"
+#include "server/counters.h"
 #include "server/host.h"
+#include "server/log.h"
 #include "server/net/loop.h"
 #include "server/presence.h"
 #include "server/roster_iq.h"
@@ -43,6 +45,8 @@ public:
     xmpp::Limits limits, login_limits;         // what framers enforce, after and before a resource is bound
     std::unique_ptr<xmpp::Parser> parser;      // pooled: serves all streams of this worker
     std::vector<char> read_buffer;             // shared by all sockets of this worker
+    Counters counters;
+    log::Repeated not_stored;                  // messages that the database refused: a full disk refuses many
 
     void configure(std::shared_ptr<const Config> fresh);
     storage::Storage& storage() const;
@@ -50,6 +54,7 @@ public:
 
     // The session table: bare JID → account → sessions.
     Account* find(std::string_view bare) const;            // loaded, or nullptr
+    bool is_loading(std::string_view bare) const;          // is being fetched
     // Calls back at once when the account is loaded or known to be missing (nullptr), else when it has been fetched.
     // Order is kept: what is asked for one account is called back in order. `failed`: the database did not answer.
     using Found = std::function<void(Account*, bool failed)>;

@@ -57,4 +57,36 @@ storage::Task<std::vector<std::invoke_result_t<Visit&, Worker&>>> on_every_worke
     co_return std::move(values);
 }
 
+// The task's result, or nothing when it takes longer; it comes to its end by itself then. On that loop's thread.
+template <class T>
+storage::Task<std::optional<T>> within(net::Loop& loop, net::Duration time, storage::Task<T> task) {
+    struct Race {
+        std::optional<T> result;
+        std::coroutine_handle<> waiting;
+        net::Timer timer;
+        void decide() {
+            timer.cancel();
+            if (const auto waiter = std::exchange(waiting, nullptr)) waiter.resume();
+        }
+    };
+    struct Decided {
+        Race& race;
+        bool await_ready() const { return race.result.has_value(); }
+        void await_suspend(std::coroutine_handle<> waiter) const { race.waiting = waiter; }
+        void await_resume() const {}
+    };
+    const auto race = std::make_shared<Race>();
+    race->timer.start(loop, time, [race = race.get()] { race->decide(); });
+    storage::detach(
+        [](storage::Task<T> running, std::shared_ptr<Race> its) -> storage::Task<void> {
+            T result = co_await running;
+            its->result.emplace(std::move(result));
+            its->decide();
+        }(std::move(task), race),
+        [](const std::exception_ptr&) {});   // then the time runs out
+    const Decided decided{*race};
+    co_await decided;
+    co_return std::move(race->result);
+}
+
 }  // namespace server::admin

@@ -30,6 +30,7 @@ Task<Response> readyz(Service& service, Request) {
 
 struct Load {
     std::size_t sessions = 0, connections = 0, accounts = 0;
+    Counters counters;
 };
 
 class Exposition {
@@ -71,6 +72,34 @@ void write_queues(Exposition& out, const std::vector<storage::QueueDepth>& queue
     for (const auto& queue : queues) out.value("queue", queue.name, std::chrono::duration<double>(queue.oldest).count());
 }
 
+void write_counters(Exposition& out, const std::vector<Load>& loads) {
+    const auto sum = [&](auto of) {
+        std::uint64_t all = 0;
+        for (const Load& load : loads) all += of(load.counters);
+        return all;
+    };
+    const auto total = [&](std::string_view name, std::string_view help, std::uint64_t Counters::*field) {
+        out.single(name, "counter", help, sum([field](const Counters& counters) { return counters.*field; }));
+    };
+    const auto by_kind = [&](std::string_view name, std::string_view help, Counters::ByKind Counters::*field) {
+        out.metric(name, "counter", help);
+        static constexpr std::array<std::string_view, 3> kinds{"message", "presence", "iq"};
+        for (std::size_t kind = 0; kind < kinds.size(); ++kind)
+            out.value("kind", kinds[kind], sum([field, kind](const Counters& counters) { return (counters.*field)[kind]; }));
+    };
+    by_kind("tern_stanzas_received_total", "Stanzas from clients.", &Counters::received);
+    by_kind("tern_stanzas_sent_total", "Stanzas to clients.", &Counters::sent);
+    total("tern_errors_returned_total", "Stanzas that were answered by an error.", &Counters::errors_returned);
+    total("tern_messages_logged_total", "Messages given to the log of an account.", &Counters::logged);
+    total("tern_messages_not_logged_total", "Messages that the database did not take.", &Counters::not_logged);
+    total("tern_logins_total", "Logins.", &Counters::logins);
+    total("tern_logins_refused_total", "Logins that were refused.", &Counters::logins_refused);
+    total("tern_resumptions_total", "Sessions that went on with a new stream.", &Counters::resumptions);
+    total("tern_connections_accepted_total", "Client connections.", &Counters::connections);
+    total("tern_received_bytes_total", "Bytes from clients, without TLS.", &Counters::bytes_received);
+    total("tern_sent_bytes_total", "Bytes to clients, without TLS.", &Counters::bytes_sent);
+}
+
 void write_process(Exposition& out, Server& server) {
     const admin::ProcessUsage usage = admin::process_usage();
     out.single("process_resident_memory_bytes", "gauge", "Resident memory.", usage.resident_bytes);
@@ -89,6 +118,7 @@ Task<Response> metrics(Service& service, Request) {
         load.sessions = worker.session_count();
         load.connections = worker.connection_count();
         worker.for_each_account([&](const Account&) { ++load.accounts; });
+        load.counters = worker.counters;
         return load;
     });
     const std::vector<Load> loads = co_await looking;
@@ -103,6 +133,7 @@ Task<Response> metrics(Service& service, Request) {
     by_worker("tern_sessions", "Sessions with a bound resource.", &Load::sessions);
     by_worker("tern_connections", "Client connections.", &Load::connections);
     by_worker("tern_accounts_loaded", "Accounts in memory.", &Load::accounts);
+    write_counters(out, loads);
     write_queues(out, server.queues());
     out.single("tern_storage_healthy", "gauge", "1: the database answered what it was last asked.", server.storage().is_healthy() ? 1 : 0);
     if (const auto tls = server.tls()) out.single("tern_certificate_days_left", "gauge", "Until the first certificate expires.", tls->days_left());

@@ -84,8 +84,12 @@ public:
     explicit State(Server& server) : loop{"http", server.clock()}, service{server, loop} {
         for (auto* const part : {registration_routes, linking_routes, device_routes, health_routes})
             for (Route& route : part()) routes.push_back(route);
+        server.show_queue_of(loop);
     }
-    ~State() { stop(); }
+    ~State() {
+        stop();
+        service.server.hide_queue_of(loop);
+    }
 
     std::optional<std::string> open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound);
     void start() {

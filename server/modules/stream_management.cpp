@@ -289,6 +289,7 @@ void StreamManagement::take_over(const std::shared_ptr<Session>& session, Stream
         state.ask_now = true;
         worker_.loop.at_end_of_turn(state);
     }
+    ++worker_.counters.resumptions;
     worker_.host.resumed.tell(*session);
     log::info("session resumed", {{"jid", session->jid().text()}, {"stream", stream.id()}});
     if (session->takes_messages()) session->account().log.catch_up(*session);

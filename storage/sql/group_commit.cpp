@@ -13,6 +13,7 @@ constexpr int most_tries_when_busy = 10;
 constexpr std::chrono::milliseconds first_pause{20}, longest_pause{1000}, pause_when_full{200};
 // Cursors and marks alone are not urgent: nobody waits for them, and the next append takes them along.
 constexpr std::chrono::milliseconds longest_idle{50};
+constexpr std::chrono::milliseconds last_chance{3000};
 
 StorageError too_long() {
     return {StorageError::Kind::unavailable, "the database did not answer for too long"};
@@ -63,7 +64,8 @@ GroupCommit::~GroupCommit() { finish(); }
 void GroupCommit::finish() {
     {
         const std::lock_guard lock{mutex_};
-        if (!stopping_) give_up_ = Clock::now() + options_.wait;
+        // A database that is known to be down gets a last chance, no more: nothing of this was acknowledged.
+        if (!stopping_) give_up_ = Clock::now() + (delay_.count() > 0 ? std::min(options_.wait, last_chance) : options_.wait);
         stopping_ = true;
     }
     wake_.notify_all();

@@ -7,6 +7,9 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 namespace storage::sqlite {
 
 using sql::Error;
@@ -186,7 +189,7 @@ public:
         }
         auto connection = std::make_unique<SqliteConnection>(database);
         sqlite3_busy_timeout(database, busy_milliseconds);
-        if (!is_single()) connection->execute("PRAGMA journal_mode = WAL");
+        if (!is_single()) switch_to_wal(*connection);
         connection->execute("PRAGMA synchronous = FULL");
         connection->execute("PRAGMA foreign_keys = ON");
         connection->execute("PRAGMA temp_store = MEMORY");
@@ -207,6 +210,18 @@ public:
     }
 
 private:
+    // Needs the file for itself for a moment, and does not wait for it as everything else does (busy_timeout).
+    static void switch_to_wal(SqliteConnection& connection) {
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{busy_milliseconds};
+        for (;;) {
+            connection.execute("PRAGMA journal_mode = WAL");
+            auto error = connection.take_error();
+            if (!error) return;
+            if (error->kind != Error::Kind::busy || std::chrono::steady_clock::now() > until) return connection.fail(std::move(*error));
+            std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        }
+    }
+
     const Settings settings_;
 };
 

@@ -49,7 +49,7 @@ std::chrono::milliseconds time_until_gone(WireClient& juliet, const std::string&
 }
 
 const TernProcess::Environment impatient{
-    {"TERN_LIMITS_IDLE", "1"}, {"TERN_LIMITS_PING_TIMEOUT", "1"}, {"TERN_LIMITS_LOGIN_DEADLINE", "1"}};
+    {"TERN_LIMITS_IDLE", "1"}, {"TERN_LIMITS_PING_TIMEOUT", "1"}};
 
 }  // namespace
 

@@ -198,3 +198,34 @@ TEST_CASE("a database that stalls for a while costs nothing but time") {
     CHECK(receive_numbers(mercutio, 51) == numbers(0, 51));
     CHECK(server.process().logged_errors() == std::vector<std::string>{});
 }
+
+TEST_CASE("with the database down, `tern status` answers and SIGTERM ends the server, both soon") {
+    MariaDb database;
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.storage_url = database.url(name)}};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    REQUIRE(romeo.element().name == "enabled");
+    send_numbers(romeo, "mercutio@localhost", 0, 1);
+    REQUIRE(is_acked(romeo, 1, 20s));
+    database.kill();
+    send_numbers(romeo, "mercutio@localhost", 1, 10);
+    romeo.ping();
+
+    auto begun = std::chrono::steady_clock::now();
+    const std::string command = "timeout 60 " TERN_BINARY " status --json --data " + server.data() + " 2>&1 </dev/null";
+    FILE* const pipe = ::popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string status;
+    char buffer[4096];
+    while (std::fgets(buffer, sizeof buffer, pipe) != nullptr) status += buffer;
+    CHECK(::pclose(pipe) == 0);
+    CHECK(std::chrono::steady_clock::now() - begun < 4s);
+    CAPTURE(status);
+    CHECK(status.find("\"accounts\": null") != std::string::npos);
+
+    // The ten were not acked: they are their sender's still.
+    begun = std::chrono::steady_clock::now();
+    CHECK(server.process().stop() == 0);
+    CHECK(std::chrono::steady_clock::now() - begun < 12s);
+}

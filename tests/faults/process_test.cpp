@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <sstream>
 #include <thread>
 
 #include "server/net/tls.h"
@@ -77,6 +78,24 @@ void reload(const LiveServer& server) {
     REQUIRE(times_in_log(server, "configuration read again") == before + 1);
 }
 
+// What GET /metrics says of a metric, all workers together.
+double metric(const TernProcess& server, const std::string& name) {
+    RawSocket socket{server.http().host, server.http().port};
+    socket.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    std::string answer;
+    while (!socket.is_over()) answer += socket.receive(20s);
+    std::istringstream lines{answer};
+    double sum = 0;
+    bool is_there = false;
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name) || line.find_first_of(" {") != std::min(name.size(), line.find_first_of(" {"))) continue;
+        is_there = true;
+        sum += std::stod(line.substr(line.rfind(' ')));
+    }
+    REQUIRE(is_there);
+    return sum;
+}
+
 bool offers_plain(const TernProcess& server) {
     WireClient client{server};
     client.open_stream();
@@ -126,6 +145,54 @@ TEST_CASE("a wrong configuration is refused with file, line, key and what would 
     CHECK(variable.code == 2);
     CHECK(variable.output.find("TERN_LIMITS_DEVICES") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(directory.path() + "/data"));  // nothing was begun
+}
+
+TEST_CASE("what clients do is counted, and read at /metrics") {
+    LiveServer server{TERN_BINARY};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    CHECK_FALSE(WireClient{*server}.log_in("romeo@localhost/orchard", "wrong"));
+    const auto received = [&](const std::string& kind) { return metric(*server, "tern_stanzas_received_total{kind=\"" + kind + "\"}"); };
+    CHECK(received("message") == 0);
+    for (int n = 0; n < 5; ++n) romeo.send("<message to='mercutio@localhost' type='chat'><body>Hi</body></message>");
+    romeo.send("<message to='nobody@localhost' type='chat' id='e'><body>Hi</body></message>");
+    while (romeo.element().attr_or_empty("type") != "error") {}
+    CHECK(received("message") == 6);
+    romeo.ping();
+    CHECK(received("iq") == 1);
+    CHECK(metric(*server, "tern_errors_returned_total") == 1);
+    CHECK(metric(*server, "tern_messages_logged_total") >= 5);
+    CHECK(metric(*server, "tern_logins_total") == 1);
+    CHECK(metric(*server, "tern_logins_refused_total") == 1);
+    CHECK(metric(*server, "tern_connections_accepted_total") == 2);
+    CHECK(metric(*server, "tern_received_bytes_total") > 300);
+    CHECK(metric(*server, "tern_sent_bytes_total") > 300);
+    CHECK(metric(*server, "tern_queue_depth{queue=\"http mailbox\"}") >= 0);
+}
+
+TEST_CASE("presence for contacts who are not there does not fetch their accounts") {
+    LiveServer server{TERN_BINARY};
+    {   // juliet may see romeo; he does not ask to see her
+        WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password}, juliet{*server, "juliet@localhost/balcony", LiveServer::password};
+        romeo.be_available();
+        juliet.be_available();
+        juliet.send("<presence type='subscribe' to='romeo@localhost'/>");
+        while (romeo.element().attr_or_empty("type") != "subscribe") {}
+        romeo.send("<presence type='subscribed' to='juliet@localhost'/>");
+        romeo.ping();
+        while (juliet.element().attr_or_empty("from") != romeo.full_jid()) {}   // she asked for no roster: "subscribed" is not for her
+    }
+    server.kill_and_start_again();
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    romeo.be_available();
+    romeo.send("<presence><show>away</show></presence>");
+    romeo.ping();
+    CHECK(metric(*server, "tern_accounts_loaded") == 1);
+    // Who comes meanwhile sees him nevertheless.
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password};
+    juliet.send("<presence/>");
+    bool is_seen = false;
+    while (!is_seen) is_seen = juliet.element().attr_or_empty("from") == romeo.full_jid();
+    CHECK(is_seen);
 }
 
 TEST_CASE("what keeps a server from starting is said, and it ends with an error") {
