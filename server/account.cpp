@@ -32,6 +32,17 @@ const storage::Device* Account::device(std::string_view id) const {
     return found == record_.devices.end() ? nullptr : &*found;
 }
 
+void Account::set_software(std::string_view device, std::string software) {
+    const auto found = std::ranges::find(record_.devices, device, &storage::Device::id);
+    if (found == record_.devices.end() || found->software == software) return;
+    found->software = software;
+    worker_.spawn("storing a device's software", [](std::shared_ptr<Account> self, std::string id, std::string text) -> storage::Task<void> {
+        auto storing = self->worker().storage().accounts().set_device_software(self->id(), std::move(id), std::move(text));
+        const auto stored = co_await storing;
+        if (!stored) log::warn("a device's software is not stored", {{"jid", self->jid().text()}, {"why", stored.error().text}});
+    }(shared_from_this(), found->id, std::move(software)));
+}
+
 void Account::add_device(storage::Device device) {
     if (this->device(device.id)) return;   // it was loaded with it
     log.add_device(device);

@@ -32,6 +32,7 @@ public:
     void add_device(storage::Device device);              // what was logged until now is not its to get
     void remove_device(std::string_view device);          // its sessions end with not-authorized
     const storage::Device* device(std::string_view id) const;
+    void set_software(std::string_view device, std::string software);   // remembered here and stored
     Slots& slots() { return slots_; }
 
     Roster roster;          // RFC 6121 §2

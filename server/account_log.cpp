@@ -174,6 +174,10 @@ void AccountLog::archive_read(Session& session, bool is_all) {
     else wait_for_client(session);
 }
 
+void AccountLog::expects_archive(const Session& session) {
+    if (DeviceCursor* const cursor = cursor_of(session.device())) set_reads_archive(*cursor, true);
+}
+
 void AccountLog::set_reads_archive(DeviceCursor& cursor, bool reads) {
     if (std::exchange(cursor.reads_archive, reads) == reads) return;
     account_.worker().spawn("storing who reads the archive", [](std::shared_ptr<Account> account, std::string device, bool does) -> storage::Task<void> {

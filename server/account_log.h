@@ -40,6 +40,7 @@ public:
     // so is not sent its backlog as well, the next time: its client has some seconds to fetch it. `is_all`: with this
     // page it has everything that is stored.
     void archive_read(Session& session, bool is_all);
+    void expects_archive(const Session& session);    // it says that it will do so (XEP-0386 §3.2)
     storage::LogId cursor(const Session& session);   // the last entry that its device has for certain
 
     // What the session was sent and did not acknowledge is owed to its device again.

@@ -24,7 +24,9 @@ namespace server {
 
 class Worker;
 class Stream;
+struct Binding;
 struct Config;
+struct LoginRequest;
 
 class Module {
 public:
@@ -50,7 +52,7 @@ struct DiscoTable {
     void account_feature(std::string_view ns) { account.features.emplace_back(ns); }
 };
 
-// A top-level element that is not a stanza, on a stream that has a session (or, `before_login`, has none yet).
+// A top-level element that is not a stanza, on a stream that has logged in (or, before_login, has not yet).
 struct NonzaTable {
     struct Entry { void* module; void (*call)(void*, Stream&, const xmpp::Stanza&); };
     template <auto Method, class M>
@@ -97,6 +99,13 @@ public:
     Chain<Verdict, Passage&> unclaimed;          // no resource took it: offline, push. drop: taken care of
     Chain<Verdict, Leaving&> leaving;            // to one session; drop: held back or not wanted
 
+    // XEP-0388: a login in its words has succeeded; its stream has come to this worker, held.
+    Provider<void, Stream&, const xmpp::Stanza&, const std::string&> logged_in;
+    Chain<void, xmpp::XmlWriter&> inline_features;          // what may be asked for with a login
+    Chain<storage::Task<void>, LoginRequest&> inline_requests;
+    std::vector<std::string_view> bind_features;            // and what with a resource (XEP-0386)
+    Chain<storage::Task<void>, Binding&> binding;
+
     // A session's life.
     Chain<void, Stream&, xmpp::XmlWriter&> features;        // add a stream feature; stream.phase() tells which round
     Chain<void, Session&> bound;                            // it has its resource
@@ -116,7 +125,7 @@ public:
 
     IqTable iq;
     IqBeforeLoginTable iq_before_login;
-    NonzaTable nonzas;
+    NonzaTable nonzas, nonzas_before_login;
     CommandTable commands;
     DiscoTable disco;
 

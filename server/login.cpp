@@ -30,44 +30,54 @@ constexpr std::string_view channel_binding_ns = "urn:xmpp:sasl-cb:0";  // XEP-04
 
 // ---- SASL --------------------------------------------------------------------------------------------------------------
 
+std::vector<std::string> Stream::mechanisms() const {
+    auto offered = auth::offered_mechanisms(transport_->channel(), !worker_->config->c2s.require_tls && worker_->config->auth.plain);
+    if (!worker_->config->auth.plain) std::erase(offered, "PLAIN");
+    return offered;
+}
+
 void Stream::write_mechanisms(xmpp::XmlWriter& features) {
-    const auth::Channel channel = transport_->channel();
-    const auto mechanisms = auth::offered_mechanisms(channel, !worker_->config->c2s.require_tls && worker_->config->auth.plain);
     features.open("mechanisms", ns::sasl);
-    for (const std::string& mechanism : mechanisms)
-        if (mechanism != "PLAIN" || worker_->config->auth.plain) features.leaf("mechanism", mechanism);
+    for (const std::string& mechanism : mechanisms()) features.leaf("mechanism", mechanism);
     features.close();
-    const auto bindings = auth::binding_types(channel);
+    const auto bindings = auth::binding_types(transport_->channel());
     if (bindings.empty()) return;
     features.open("sasl-channel-binding", channel_binding_ns);
     for (const std::string& type : bindings) features.open("channel-binding").attr("type", type).close();
     features.close();
 }
 
+// RFC 6120 §6.4
 void Stream::on_sasl(const Stanza& element) {
     const std::string_view name = element.element().name();
-    if (name == "auth") return begin_sasl(element);
-    if (name == "abort") {  // §6.4.4
-        login_->exchange.reset();
-        return refuse(SaslCondition::aborted);
+    if (name == "auth") {
+        const std::string text = element.element().text();
+        return authenticate(element.element().attr("mechanism"), text.empty() ? std::nullopt : std::optional{text == "=" ? std::string{} : text}, {});
     }
-    if (name != "response" || !login_->exchange) return refuse(SaslCondition::malformed_request);
+    if (name == "abort") return refuse(SaslCondition::aborted);  // §6.4.4
+    if (name != "response") return refuse(SaslCondition::malformed_request);
     const std::string text = element.element().text();
-    const auto data = xmpp::parse_base64(text == "=" ? "" : text);
-    if (!data) return refuse(SaslCondition::incorrect_encoding);
-    on_sasl_step(login_->exchange->receive(*data));
+    respond(text == "=" ? std::string{} : text);
 }
 
-void Stream::begin_sasl(const Stanza& element) {
+void Stream::authenticate(std::string_view mechanism, const std::optional<std::string>& initial, Stanza request) {
+    login_->ns = request ? ns::sasl2 : ns::sasl;
+    login_->request = std::move(request);
     if (phase_ == Phase::secure && worker_->config->c2s.require_tls) return refuse(SaslCondition::encryption_required);
-    const std::string_view mechanism = element.element().attr("mechanism");
     const bool plain_off = mechanism == "PLAIN" && !worker_->config->auth.plain;
+    // XEP-0474: told to clients that came with XEP-0388, since older ones may stumble over an attribute that they do not know.
+    const std::string protection = login_->request ? auth::downgrade_protection(mechanisms(), auth::binding_types(transport_->channel())) : std::string{};
     login_->exchange = plain_off ? nullptr
-                                 : auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls);
+                                 : auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls, protection);
     if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
-    const std::string text = element.element().text();
-    if (text.empty()) return send_xml("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");  // §6.4.2: no initial response
-    const auto data = xmpp::parse_base64(text == "=" ? "" : text);
+    if (initial) return respond(*initial);
+    xmpp::XmlWriter w;
+    send_xml(w.leaf_ns("challenge", login_->ns).take());  // §6.4.2: no initial response
+}
+
+void Stream::respond(const std::string& base64) {
+    if (!login_->exchange) return refuse(SaslCondition::malformed_request);
+    const auto data = xmpp::parse_base64(base64);
     if (!data) return refuse(SaslCondition::incorrect_encoding);
     on_sasl_step(login_->exchange->receive(*data));
 }
@@ -75,7 +85,7 @@ void Stream::begin_sasl(const Stanza& element) {
 void Stream::on_sasl_step(auth::Step step) {
     if (const auto* challenge = std::get_if<auth::Challenge>(&step)) {
         xmpp::XmlWriter w;
-        w.leaf_ns("challenge", ns::sasl, xmpp::base64(challenge->data));
+        w.leaf_ns("challenge", login_->ns, xmpp::base64(challenge->data));
         send_xml(w.take());
     } else if (auto* lookup = std::get_if<auth::Lookup>(&step)) {
         worker_->spawn("looking up an account", look_up(std::move(lookup->username)));
@@ -134,25 +144,40 @@ storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
 
 // RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
 void Stream::on_sasl_success(const auth::Success& success) {
+    xmpp::Jid account = *xmpp::Jid::from_parts(success.username, domain_, {});
+    // XEP-0388 §2.3: who the stream's header claims to come from.
+    if (login_->request && !claimed_.empty() && claimed_ != account) return refuse(SaslCondition::invalid_authzid);
     ++worker_->counters.logins;
-    account_ = *xmpp::Jid::from_parts(success.username, domain_, {});
+    account_ = std::move(account);
     device_ = success.device;
     login_->exchange.reset();
+    worker_->server.logged_in(transport_->peer_address());
+    phase_ = Phase::bind;
+    Worker& home = worker_->server.worker_of(account_.text());
+    hold();
+    if (login_->request) {
+        transport_->move_to(home, [self = shared_from_this(), data = success.data] {
+            self->worker_->host.logged_in(*self, self->login_->request, data);
+        });
+        return;
+    }
     xmpp::XmlWriter w;
     w.leaf_ns("success", ns::sasl, success.data.empty() ? std::string{} : xmpp::base64(success.data));
     send_xml(w.take());
-    worker_->server.logged_in(transport_->peer_address());
-    phase_ = Phase::bind;
     framer_.expect_header();
-    hold();
-    transport_->move_to(worker_->server.worker_of(account_.text()), [self = shared_from_this()] { self->go_on(); });
+    transport_->move_to(home, [self = shared_from_this()] { self->go_on(); });
+}
+
+void Stream::completed_login(std::string_view success) {
+    send_xml(success);
+    send_features();
 }
 
 void Stream::refuse(SaslCondition condition, std::string_view text) {
     ++worker_->counters.logins_refused;
     login_->exchange.reset();
     xmpp::XmlWriter w;
-    w.open("failure", ns::sasl).leaf(to_string(condition));
+    w.open("failure", login_->ns).leaf_ns(to_string(condition), ns::sasl);
     if (!text.empty()) w.open("text").attr("xml:lang", "en").text(text).close();
     send_xml(w.take());
     log::info("login refused", {{"stream", id_}, {"address", transport_->peer_address()}, {"condition", to_string(condition)}});
@@ -173,25 +198,36 @@ storage::Task<void> Stream::bind(Stanza request) {
         reply(request, xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint, "The account cannot be loaded now."});
     else
         reply(request, bind_to(account, request));
-    if (session_) {
-        worker_->host.bound.tell(*session_);
-        log::info("session bound", {{"jid", session_->jid().text()}, {"device", device_}, {"stream", id_}, {"address", transport_->peer_address()}});
-        auto seen = worker_->storage().accounts().set_device_seen(account->id(), device_, worker_->now());
-        const auto stored = co_await seen;
-        if (!stored) log::warn("device not marked as seen", {{"jid", account_.text()}, {"why", stored.error().text}});
-    }
+    if (session_) announce_session();
     go_on();
 }
 
+void Stream::announce_session() {
+    worker_->host.bound.tell(*session_);
+    log::info("session bound", {{"jid", session_->jid().text()}, {"device", device_}, {"stream", id_}, {"address", transport_->peer_address()}});
+    worker_->spawn("marking a device as seen", [](Worker& worker, std::shared_ptr<Account> account, std::string device) -> storage::Task<void> {
+        auto seen = worker.storage().accounts().set_device_seen(account->id(), std::move(device), worker.now());
+        const auto stored = co_await seen;
+        if (!stored) log::warn("device not marked as seen", {{"jid", account->jid().text()}, {"why", stored.error().text}});
+    }(*worker_, session_->shared_account(), device_));
+}
+
 IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& request) {
-    if (!account->device(device_)) return Condition::not_authorized;  // its key was replaced between login and now
+    const std::string wanted{request.child("bind", ns::bind).child_text("resource", ns::bind)};
+    if (auto refused = take_resource(account, wanted)) return std::move(*refused);
+    xmpp::XmlWriter w;
+    w.open("bind", ns::bind).leaf("jid", session_->jid().text()).close();
+    return w.take();
+}
+
+std::optional<xmpp::StanzaError> Stream::take_resource(const std::shared_ptr<Account>& account, const std::string& wanted) {
+    if (!account->device(device_)) return xmpp::StanzaError{Condition::not_authorized};  // its key was replaced between login and now
 
     // §7.6, §7.7
-    const std::string wanted{request.child("bind", ns::bind).child_text("resource", ns::bind)};
     std::string resource = auth::random_token(9);
     if (!wanted.empty()) {
         const auto normal = xmpp::normalise_resourcepart(wanted);
-        if (!normal) return Condition::bad_request;
+        if (!normal) return xmpp::StanzaError{Condition::bad_request};
         resource = *normal;
     }
     // §7.7.2.2: the newer one wins; who holds the name is dead more often than not.
@@ -202,9 +238,7 @@ IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& r
 
     take_session(std::make_shared<Session>(account, account->jid().with_resource(resource), device_, this));
     account->add(session_);
-    xmpp::XmlWriter w;
-    w.open("bind", ns::bind).leaf("jid", session_->jid().text()).close();
-    return w.take();
+    return std::nullopt;
 }
 
 }  // namespace server

@@ -6,12 +6,14 @@
 
 #include "auth/sasl.h"
 #include "server/stream.h"
+#include "xmpp/namespaces.h"
 
 namespace server {
 
 struct Stream::Login {
     std::unique_ptr<auth::Exchange> exchange;
-    std::string username;      // being looked up
+    std::string_view ns = xmpp::ns::sasl;   // of the profile that the exchange is spoken in: RFC 6120's, or XEP-0388's
+    xmpp::Stanza request;                   // XEP-0388: what began it, and what it asks for besides
     unsigned failures = 0;
 };
 

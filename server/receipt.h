@@ -12,8 +12,11 @@ namespace server {
 
 class Receipt {
 public:
-    explicit Receipt(std::function<void()> settled) : settled_{std::move(settled)} {}
-    ~Receipt() { settled_(); }   // on the thread that lets go last
+    // `settled` is called on the thread that lets go last, and told whether other threads had to do with it.
+    explicit Receipt(std::function<void(bool travelled)> settled) : settled_{std::move(settled)} {}
+    ~Receipt() { settled_(travelled_); }
+    // It is about to be handed to another thread. On the thread that made it.
+    void travels() { travelled_ = true; }
     Receipt(const Receipt&) = delete;
     Receipt& operator=(const Receipt&) = delete;
 
@@ -34,7 +37,8 @@ public:
 
 private:
     static inline thread_local std::shared_ptr<Receipt> current_;
-    std::function<void()> settled_;
+    std::function<void(bool)> settled_;
+    bool travelled_ = false;
 };
 
 }  // namespace server

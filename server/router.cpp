@@ -100,6 +100,7 @@ void Router::route(const Stanza& stanza, JidView to) {
 
     Worker& home = worker_.server.worker_of(to.bare().text());
     if (&home == &worker_) return arrive(stanza, to);
+    if (const auto& receipt = Receipt::current()) receipt->travels();
     if (to == stanza.to())
         home.loop.post([&home, stanza, receipt = Receipt::current()] {
             const Receipt::Scope because{receipt};

@@ -98,6 +98,8 @@ void Stream::on_header(std::string_view bytes) {
     }
     // §4.7.5: no version means 0.9, which knows no features.
     if (header->version.empty() || header->version.starts_with("0")) return close(StreamError{StreamCondition::unsupported_version});
+    const auto claimed = xmpp::Jid::parse(header->from);
+    claimed_ = claimed ? claimed->bare() : xmpp::Jid{};
     lang_ = header->lang.size() <= longest_lang ? header->lang : std::string{};
     if (!header->extra_prefixes.empty()) header_ = std::make_unique<xmpp::StreamHeader>(std::move(*header));
     else header_.reset();
@@ -124,6 +126,7 @@ void Stream::on_element(std::string_view bytes) {
 void Stream::before_login(const Stanza& element) {
     if (element.element().is("starttls", ns::tls)) return on_starttls();
     if (element.element().ns() == ns::sasl) return on_sasl(element);
+    if (take_nonza(worker_->host.nonzas_before_login, element)) return;
     if (element.kind() == xmpp::Kind::iq && may_register()) return worker_->spawn("registration", ask_before_login(element));
     // RFC 6120 §4.9.3.12
     if (element.kind() != xmpp::Kind::other) return close(StreamError{StreamCondition::not_authorized});
@@ -133,7 +136,7 @@ void Stream::before_login(const Stanza& element) {
 void Stream::before_bind(const Stanza& element) {
     if (element.kind() == xmpp::Kind::iq && element.type() == "set" && element.child("bind", ns::bind))
         return worker_->spawn("resource binding", bind(element));
-    if (element.kind() == xmpp::Kind::other && take_nonza(element)) return;
+    if (element.kind() == xmpp::Kind::other && take_nonza(worker_->host.nonzas, element)) return;
     // RFC 6120 §7.1: nothing else before a resource is bound.
     if (element.kind() != xmpp::Kind::other) return close(StreamError{StreamCondition::not_authorized});
     close(StreamError{StreamCondition::unsupported_stanza_type});
@@ -141,7 +144,7 @@ void Stream::before_bind(const Stanza& element) {
 
 void Stream::in_session(const Stanza& element) {
     if (element.kind() == xmpp::Kind::other) {
-        if (!take_nonza(element)) close(StreamError{StreamCondition::unsupported_stanza_type});
+        if (!take_nonza(worker_->host.nonzas, element)) close(StreamError{StreamCondition::unsupported_stanza_type});
         return;
     }
     // RFC 6120 §8.1.2.1: a client speaks for itself alone.
@@ -157,10 +160,9 @@ void Stream::in_session(const Stanza& element) {
     worker_->host.received.tell(*session, element);
 }
 
-bool Stream::take_nonza(const Stanza& element) {
-    const auto& nonzas = worker_->host.nonzas.entries;
-    const auto found = nonzas.find({element.element().ns(), element.element().name()});
-    if (found == nonzas.end()) return false;
+bool Stream::take_nonza(const NonzaTable& nonzas, const Stanza& element) {
+    const auto found = nonzas.entries.find({element.element().ns(), element.element().name()});
+    if (found == nonzas.entries.end()) return false;
     found->second.call(found->second.module, *this, element);
     return true;
 }
@@ -228,7 +230,7 @@ void Stream::send_features() {
     }
     if (phase_ == Phase::bind) {
         w.open("bind", ns::bind).leaf("required").close();
-    } else if (!tls_first) {
+    } else if (phase_ != Phase::session && !tls_first) {
         write_mechanisms(w);
     }
     if (!tls_first) worker_->host.features.tell(*this, w);

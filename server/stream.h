@@ -20,6 +20,7 @@
 namespace server {
 
 class Worker;
+struct NonzaTable;
 
 // What carries a stream: a TCP connection, a WebSocket, a test.
 class Transport {
@@ -67,6 +68,15 @@ public:
     const std::string& domain() const { return domain_; }   // the virtual host that the client named
     const std::string& device() const { return device_; }
     const xmpp::Jid& authenticated_as() const { return account_; }   // bare; empty before
+    // SASL, in the words of RFC 6120, or of XEP-0388 when `request` is its <authenticate/>. login.cpp
+    std::vector<std::string> mechanisms() const;
+    void authenticate(std::string_view mechanism, const std::optional<std::string>& initial, xmpp::Stanza request);   // base 64
+    void respond(const std::string& base64);
+    void refuse(auth::SaslCondition condition, std::string_view text = {});
+    void completed_login(std::string_view success);      // sends it, and the features of the stream that goes on
+    // A session with that resource (empty: any); or why not. Nobody is told before announce_session().
+    std::optional<xmpp::StanzaError> take_resource(const std::shared_ptr<Account>& account, const std::string& wanted);
+    void announce_session();
     bool may_register() const;                           // in-band registration: a secure channel, nobody logged in
 
     void send(xmpp::Wire bytes);
@@ -84,7 +94,7 @@ private:
     void before_login(const xmpp::Stanza& element);
     void before_bind(const xmpp::Stanza& element);
     void in_session(const xmpp::Stanza& element);
-    bool take_nonza(const xmpp::Stanza& element);
+    bool take_nonza(const NonzaTable& nonzas, const xmpp::Stanza& element);
     void close(bool may_be_resumed);
     void on_starttls();
     void send_header();
@@ -92,12 +102,10 @@ private:
     // RFC 6120 §6: login.cpp
     void write_mechanisms(xmpp::XmlWriter& features);
     void on_sasl(const xmpp::Stanza& element);
-    void begin_sasl(const xmpp::Stanza& element);
     void on_sasl_step(auth::Step step);
     storage::Task<void> look_up(std::string username);
     storage::Task<void> hash_password(auth::HashPassword wanted);
     void on_sasl_success(const auth::Success& success);
-    void refuse(auth::SaslCondition condition, std::string_view text = {});
     // RFC 6120 §7: login.cpp
     storage::Task<void> bind(xmpp::Stanza request);
     IqReply bind_to(const std::shared_ptr<Account>& account, const xmpp::Stanza& request);
@@ -115,6 +123,7 @@ private:
     std::string id_, domain_, device_;
     std::string lang_;                                   // the stream's default for stanzas that name none
     xmpp::Jid account_;
+    xmpp::Jid claimed_;                                  // bare, from the stream's header; trusted by nobody
     xmpp::Framer framer_;
     std::uint16_t held_ = 0;
     Phase phase_ = Phase::secure;

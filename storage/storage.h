@@ -119,6 +119,7 @@ public:
     virtual Task<Result<void>> remove_device(AccountId account, std::string device) = 0;
     virtual Task<Result<void>> set_reads_archive(AccountId account, std::string device, bool reads) = 0;
     virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
+    virtual Task<Result<void>> set_device_software(AccountId account, std::string device, std::string software) = 0;
     virtual Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) = 0;
 };
 

@@ -10,6 +10,7 @@ inline constexpr std::string_view client = "jabber:client";
 inline constexpr std::string_view server = "jabber:server";
 inline constexpr std::string_view stream = "http://etherx.jabber.org/streams";
 inline constexpr std::string_view tls = "urn:ietf:params:xml:ns:xmpp-tls";
+inline constexpr std::string_view sasl2 = "urn:xmpp:sasl:2";
 inline constexpr std::string_view sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
 inline constexpr std::string_view bind = "urn:ietf:params:xml:ns:xmpp-bind";
 inline constexpr std::string_view session = "urn:ietf:params:xml:ns:xmpp-session";  // RFC 3921, optional

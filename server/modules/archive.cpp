@@ -8,6 +8,7 @@
 #include "server/account.h"
 #include "server/archive_id.h"
 #include "server/host.h"
+#include "server/login_request.h"
 #include "server/message_content.h"
 #include "server/server.h"
 #include "server/worker.h"
@@ -56,6 +57,7 @@ public:
         host.at<&Archive::archive>(host.inbound, Station::archive, this);
         host.iq.get<&Archive::form>(Asked::account, ns, "query", this, Condition::forbidden);
         host.iq.set<&Archive::query>(Asked::account, ns, "query", this, Condition::forbidden);
+        host.at<&Archive::metadata_at_binding>(host.binding, this);
         host.iq.get<&Archive::metadata>(Asked::account, ns, "metadata", this, Condition::forbidden);
     }
 
@@ -97,6 +99,8 @@ private:
     IqReply form(Iq& iq);
     storage::Task<IqReply> query(Iq iq);
     storage::Task<IqReply> metadata(Iq iq);
+    storage::Task<void> metadata_at_binding(Binding& binding);
+    storage::Task<storage::Result<std::string>> describe(storage::AccountId account);
     Parsed parse(const Iq& iq);
     std::optional<StanzaError> read_field(const Iq& iq, const xmpp::FormField& field, Question& question);
     std::optional<StanzaError> read_set(const Iq& iq, const xmpp::RsmRequest& set, Question& question);
@@ -285,16 +289,30 @@ std::string Archive::fin(const Iq& iq, const storage::ArchivePage& page) {
 // §5
 storage::Task<IqReply> Archive::metadata(Iq iq) {
     if (!iq.is_own()) co_return IqReply{Condition::forbidden};
-    auto asking = worker_.storage().messages().archive_ends(iq.account->id());
+    auto asking = describe(iq.account->id());
+    auto metadata = co_await asking;
+    if (!metadata) co_return IqReply{metadata.error()};
+    co_return IqReply{std::move(*metadata)};
+}
+
+// XEP-0386 §3.2.1
+storage::Task<void> Archive::metadata_at_binding(Binding& binding) {
+    auto asking = describe(binding.session.account().id());
+    const auto metadata = co_await asking;
+    if (metadata) binding.answers += *metadata;   // without it the client asks
+}
+
+storage::Task<storage::Result<std::string>> Archive::describe(storage::AccountId account) {
+    auto asking = worker_.storage().messages().archive_ends(account);
     const auto ends = co_await asking;
-    if (!ends) co_return IqReply{ends.error()};
+    if (!ends) co_return storage::Failure{ends.error()};
     xmpp::XmlWriter w;
     w.open("metadata", ns);
     if (ends->first != 0) {
-        w.open("start").attr("id", ids().id(iq.account->id(), ends->first)).attr("timestamp", time_of(ends->first)).close();
-        w.open("end").attr("id", ids().id(iq.account->id(), ends->last)).attr("timestamp", time_of(ends->last)).close();
+        w.open("start").attr("id", ids().id(account, ends->first)).attr("timestamp", time_of(ends->first)).close();
+        w.open("end").attr("id", ids().id(account, ends->last)).attr("timestamp", time_of(ends->last)).close();
     }
-    co_return IqReply{w.take()};
+    co_return storage::Result<std::string>{w.take()};
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "server/account.h"
 #include "server/host.h"
+#include "server/login_request.h"
 #include "server/worker.h"
 
 namespace server {
@@ -93,6 +94,8 @@ public:
         // §5, §5.1: the switch is one's own.
         host.iq.set<&Carbons::enable>(Asked::account, carbons_ns, "enable", this, Condition::not_allowed);
         host.iq.set<&Carbons::disable>(Asked::account, carbons_ns, "disable", this, Condition::not_allowed);
+        host.bind_features.push_back(carbons_ns);
+        host.at<&Carbons::enable_at_binding>(host.binding, this);
         host.at<&Carbons::copy_sent>(host.outbound, Station::copy, this);
         host.at<&Carbons::strip_forged>(host.inbound, Station::stamp, this);
         host.at<&Carbons::copy_received>(host.inbound, Station::copy, this);
@@ -102,6 +105,11 @@ private:
     // §4, §5; §10.1: as often as the client likes.
     IqReply enable(Iq& iq) { return turn(iq, true); }
     IqReply disable(Iq& iq) { return turn(iq, false); }
+    // XEP-0386 §3.2.1
+    storage::Task<void> enable_at_binding(Binding& binding) {
+        if (binding.bind.child("enable", carbons_ns)) enabled_[binding.session] = true;
+        co_return;
+    }
     IqReply turn(Iq& iq, bool on) {
         if (!iq.is_own() || !iq.session) return Condition::not_allowed;
         enabled_[*iq.session] = on;

@@ -11,6 +11,7 @@
 #include "server/account.h"
 #include "server/config.h"
 #include "server/host.h"
+#include "server/login_request.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -129,6 +130,8 @@ class ClientState final : public Module {
 public:
     explicit ClientState(Host& host) : worker_{host.worker}, inactive_{host} {
         host.at<&ClientState::offer>(host.features, this);
+        host.bind_features.push_back(csi);
+        host.at<&ClientState::begin>(host.binding, this);
         host.nonzas.add<&ClientState::on_active>(csi, "active", this);
         host.nonzas.add<&ClientState::on_inactive>(csi, "inactive", this);
         host.at<&ClientState::leaving>(host.leaving, this);
@@ -153,6 +156,11 @@ private:
     }
 
     // §4.2. Without a session there is no state to speak of: RFC 6120 §4.9.3.24.
+    // XEP-0386 §3.2.1
+    storage::Task<void> begin(Binding& binding) {
+        if (binding.bind.child("inactive", csi)) inactive_[binding.session] = std::make_unique<Inactive>();
+        co_return;
+    }
     void on_inactive(Stream& stream, const Stanza&) {
         if (!stream.session()) return stream.close({xmpp::StreamCondition::unsupported_stanza_type});
         if (auto& state = inactive_[*stream.session()]; !state) state = std::make_unique<Inactive>();

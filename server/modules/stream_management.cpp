@@ -11,6 +11,7 @@
 #include "server/config.h"
 #include "server/host.h"
 #include "server/log.h"
+#include "server/login_request.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -46,6 +47,10 @@ class StreamManagement final : public Module {
 public:
     explicit StreamManagement(Host& host) : worker_{host.worker}, states_{host} {
         host.at<&StreamManagement::offer>(host.features, this);
+        host.bind_features.push_back(sm);
+        host.at<&StreamManagement::offer_resumption>(host.inline_features, this);
+        host.at<&StreamManagement::resume_at_login>(host.inline_requests, this);
+        host.at<&StreamManagement::enable_at_binding>(host.binding, this);
         host.nonzas.add<&StreamManagement::enable>(sm, "enable", this);
         host.nonzas.add<&StreamManagement::resume>(sm, "resume", this);
         host.nonzas.add<&StreamManagement::on_request>(sm, "r", this);
@@ -81,7 +86,7 @@ private:
         bool asked = false;                 // an <r/> is on its way
         bool ask_now = false;
         bool ack_wanted = false;            // the client's <r/> waits for what is being stored
-        std::function<void()> when_settled; // a resumption waits for what is being stored
+        std::vector<std::coroutine_handle<>> when_settled;   // resumptions wait for what is being stored
         net::Timer patience;
         net::Timer expiry;
     };
@@ -92,9 +97,23 @@ private:
 
     State* state_of(Stream& stream) { return stream.session() ? states_[*stream.session()].get() : nullptr; }
 
+    // Awaits that all that the session's client has sent is stored.
+    struct Settled {
+        State& state;
+        bool await_ready() const { return state.settled == state.taken; }
+        void await_suspend(std::coroutine_handle<> resumption) const { state.when_settled.push_back(resumption); }
+        void await_resume() const {}
+    };
+
+    void offer_resumption(xmpp::XmlWriter& features) { features.leaf_ns("sm", sm); }
     void enable(Stream& stream, const xmpp::Stanza& element);
+    storage::Task<void> enable_at_binding(Binding& binding);
+    std::string begin(Session& session, const xmpp::Element& asked);
     void resume(Stream& stream, const xmpp::Stanza& element);
-    void take_over(const std::shared_ptr<Session>& session, Stream& stream, std::uint32_t handled_by_client);
+    storage::Task<void> resume_alone(std::shared_ptr<Stream> stream, xmpp::Stanza element);
+    storage::Task<void> resume_at_login(LoginRequest& login);
+    storage::Task<std::string> take_over(std::shared_ptr<Stream> stream, xmpp::Element asked);
+    void go_on(Stream& stream, std::uint32_t handled_by_client);
     void on_request(Stream& stream, const xmpp::Stanza& element);
     void on_ack(Stream& stream, const xmpp::Stanza& element);
     bool acknowledge(State& state, Stream& stream, std::uint32_t h);
@@ -114,22 +133,30 @@ private:
 
 void StreamManagement::enable(Stream& stream, const xmpp::Stanza& element) {
     // §3: not before a resource is bound, and once a session.
-    if (!stream.session() || states_[*stream.session()])
-        return stream.send_xml(failed(xmpp::Condition::unexpected_request));
-    auto& state = states_[*stream.session()];
-    state = std::make_unique<State>();
-    state->session = stream.session();
+    if (!stream.session() || states_[*stream.session()]) return stream.send_xml(failed(xmpp::Condition::unexpected_request));
+    stream.send_xml(begin(*stream.session(), element.element()));
+}
 
+// XEP-0386 §3.2.1
+storage::Task<void> StreamManagement::enable_at_binding(Binding& binding) {
+    if (const xmpp::Element asked = binding.bind.child("enable", sm)) binding.answers += begin(binding.session, asked);
+    co_return;
+}
+
+std::string StreamManagement::begin(Session& session, const xmpp::Element& asked) {
+    auto& state = states_[session];
+    state = std::make_unique<State>();
+    state->session = &session;
     xmpp::XmlWriter w;
     w.open("enabled", sm);
-    if (is_true(element.element().attr("resume"))) {
-        const auto wanted = number(element.element().attr("max"));
+    if (is_true(asked.attr("resume"))) {
+        const auto wanted = number(asked.attr("max"));
         state->max = wanted ? std::min(longest_resumption, std::chrono::seconds{*wanted}) : longest_resumption;
         state->id = auth::random_token();
-        resumable_[state->id] = stream.session()->weak_from_this();
+        resumable_[state->id] = session.weak_from_this();
         w.attr("id", state->id).attr("resume", "true").attr("max", static_cast<std::uint64_t>(state->max.count()));
     }
-    stream.send_xml(w.take());
+    return w.take();
 }
 
 // ---- stanzas from the client: §4 ------------------------------------------------------------------------------------------
@@ -143,11 +170,12 @@ std::shared_ptr<Receipt> StreamManagement::receipt(Session& session) {
         settle(*state, number);
         return nullptr;
     }
-    return std::make_shared<Receipt>([this, &worker = worker_, here = session.weak_from_this(), number] {
+    return std::make_shared<Receipt>([this, &worker = worker_, here = session.weak_from_this(), number](bool travelled) {
         const auto settled = [this, here, number] {
             if (const auto alive = here.lock()) settle(*states_[*alive], number);
         };
-        if (worker.loop.is_here()) settled();
+        // A refusal by another worker may wait in the mailbox: the ack must not overtake it.
+        if (!travelled && worker.loop.is_here()) settled();
         else worker.loop.post(settled);
     });
 }
@@ -160,7 +188,7 @@ void StreamManagement::settle(State& state, std::uint32_t number) {
     }
     if (state.settled != state.taken) return;
     if (state.ack_wanted) answer(state);
-    if (const auto resumption = std::exchange(state.when_settled, nullptr)) resumption();
+    for (const auto resumption : std::exchange(state.when_settled, {})) worker_.loop.post([resumption] { resumption.resume(); });
 }
 
 // §4: answered at once, or when what came before it is stored; never later than patience allows.
@@ -250,37 +278,59 @@ bool StreamManagement::lost(Session& session) {
 
 void StreamManagement::resume(Stream& stream, const xmpp::Stanza& element) {
     if (stream.session()) return stream.send_xml(failed(xmpp::Condition::unexpected_request));
-    const auto h = number(element.element().attr("h"));
-    if (!h) return stream.send_xml(failed(xmpp::Condition::bad_request));
-    const auto found = resumable_.find(std::string{element.element().attr("previd")});
-    const std::shared_ptr<Session> session = found == resumable_.end() ? nullptr : found->second.lock();
-    // Somebody else's id is as unknown as one that never was.
-    if (!session || session->account().jid() != stream.authenticated_as() || session->device() != stream.device())
-        return stream.send_xml(failed(xmpp::Condition::item_not_found));
-
-    State& state = *states_[*session];
-    if (state.settled == state.taken) return take_over(session, stream, *h);
-    // What is being stored was taken in: to answer with less would have the client send it again.
-    stream.hold();
-    state.when_settled = [this, session, h = *h, here = stream.weak_from_this()] {
-        const auto waiting = here.lock();
-        if (!waiting) return;
-        if (waiting->phase() == Stream::Phase::bind) take_over(session, *waiting, h);
-        waiting->go_on();
-    };
+    worker_.spawn("resuming a session", resume_alone(stream.shared_from_this(), element));
 }
 
-void StreamManagement::take_over(const std::shared_ptr<Session>& session, Stream& stream, std::uint32_t handled_by_client) {
-    State& state = *states_[*session];
+storage::Task<void> StreamManagement::resume_alone(std::shared_ptr<Stream> stream, xmpp::Stanza element) {
+    stream->hold();
+    auto taking_over = take_over(stream, element.element());
+    const std::string answer = co_await taking_over;
+    if (stream->phase() == Stream::Phase::closing) co_return;
+    stream->send_xml(answer);
+    if (stream->session()) go_on(*stream, *number(element.element().attr("h")));
+    stream->go_on();
+}
+
+// XEP-0388, and XEP-0386 §3.2: before a resource is bound, which is not when this succeeds.
+storage::Task<void> StreamManagement::resume_at_login(LoginRequest& login) {
+    const xmpp::Element asked = login.authenticate.child("resume", sm);
+    if (!asked) co_return;
+    auto taking_over = take_over(login.stream.shared_from_this(), asked);
+    login.answers += co_await taking_over;
+    if (login.stream.phase() == Stream::Phase::session)
+        login.afterwards.emplace_back([this, &stream = login.stream, h = *number(asked.attr("h"))] { go_on(stream, h); });
+}
+
+// The stream has the session afterwards, or the answer says why not. Nothing was sent.
+storage::Task<std::string> StreamManagement::take_over(std::shared_ptr<Stream> stream, xmpp::Element asked) {
+    if (!number(asked.attr("h"))) co_return failed(xmpp::Condition::bad_request);
+    const auto found = resumable_.find(std::string{asked.attr("previd")});
+    const std::shared_ptr<Session> session = found == resumable_.end() ? nullptr : found->second.lock();
+    // Somebody else's id is as unknown as one that never was.
+    if (!session || session->account().jid() != stream->authenticated_as() || session->device() != stream->device())
+        co_return failed(xmpp::Condition::item_not_found);
+
+    // What is being stored was taken in: to answer with less would have the client send it again.
+    const Settled settled{*states_[*session]};
+    co_await settled;
+    if (stream->phase() != Stream::Phase::bind) co_return std::string{};
+    State* const state = states_[*session].get();
+    if (!state || !resumable_.contains(state->id)) co_return failed(xmpp::Condition::item_not_found);   // its time ran out meanwhile
     if (Stream* const old = session->stream()) {  // its connection is dead and does not know it yet
         old->let_go_of_session();
         old->close({xmpp::StreamCondition::conflict, "The session was resumed on another stream."});
     }
-    state.expiry.cancel();
-    stream.take_session(session);
+    state->expiry.cancel();
+    stream->take_session(session);
     xmpp::XmlWriter w;
-    w.open("resumed", sm).attr("previd", state.id).attr("h", state.handled());
-    stream.send_xml(w.take());
+    w.open("resumed", sm).attr("previd", state->id).attr("h", state->handled());
+    co_return w.take();
+}
+
+// <resumed/> is on its way: what the client has not got follows it.
+void StreamManagement::go_on(Stream& stream, std::uint32_t handled_by_client) {
+    const std::shared_ptr<Session> session = stream.session()->shared_from_this();
+    State& state = *states_[*session];
     if (!acknowledge(state, stream, handled_by_client)) return;
     for (const Unacked& stanza : state.unacked) stream.send(stanza.wire);
     state.asked = false;
@@ -300,6 +350,7 @@ void StreamManagement::ended(Session& session) {
     State* const state = states_[session].get();
     if (!state) return;
     resumable_.erase(state->id);
+    for (const auto resumption : std::exchange(state->when_settled, {})) worker_.loop.post([resumption] { resumption.resume(); });
     for (const Unacked& unacked : state->unacked) {
         if (unacked.logged_as) continue;
         const xmpp::Stanza stanza = xmpp::parse_or_empty(unacked.wire.bytes());

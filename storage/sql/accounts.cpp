@@ -323,6 +323,12 @@ public:
                 "UPDATE devices SET last_seen = ? WHERE account_id = ? AND id = ?", {when, account, device}));
         });
     }
+    Task<Result<void>> set_device_software(AccountId account, std::string device, std::string software) override {
+        return database_.set<void>([=](Connection& connection) -> Result<void> {
+            return must_match(connection.change(
+                "UPDATE devices SET software = ? WHERE account_id = ? AND id = ?", {software, account, device}));
+        });
+    }
     Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
             return must_match(connection.change(

@@ -97,6 +97,9 @@ struct Raced final : storage::Accounts {
                                                 storage::Time t) override {
         return inner.set_device_seen(id, std::move(d), t);
     }
+    Task<storage::Result<void>> set_device_software(storage::AccountId id, std::string d, std::string s) override {
+        return inner.set_device_software(id, std::move(d), std::move(s));
+    }
     Task<storage::Result<void>> set_device_networks(storage::AccountId id, std::string d, std::string n) override {
         return inner.set_device_networks(id, std::move(d), std::move(n));
     }

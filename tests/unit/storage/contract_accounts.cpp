@@ -184,6 +184,7 @@ TEMPLATE_TEST_CASE("changes to an account that is not there are not_found, and d
     CHECK(is_not_found(accounts.set_disabled(none, true)));
     CHECK(is_not_found(accounts.set_last_logout(none, at(1), "")));
     CHECK(is_not_found(accounts.set_device_seen(id, "laptop", at(1))));
+    CHECK(is_not_found(accounts.set_device_software(id, "laptop", "Dino")));
     CHECK(is_not_found(accounts.set_device_networks(id, "laptop", "10.0.0.0/8")));
     CHECK(is_not_found(accounts.add_device(none, device("phone"), 5)));
     CHECK(is_not_found(accounts.remove_device(id, "laptop")));
@@ -244,6 +245,8 @@ TEMPLATE_TEST_CASE("what is known of a device is kept as it was given", "[contra
     CHECK(found.networks == laptop.networks);
     must(o.run(accounts.set_device_networks(id, "laptop", "")));
     CHECK(shown().networks.empty());
+    must(o.run(accounts.set_device_software(id, "laptop", "Dino")));
+    CHECK(shown().software == "Dino");
 }
 
 // However many come at once, there are never more than there may be.

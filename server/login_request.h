@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// XEP-0388: a login that has succeeded, and what its client asked for together with it. Modules answer in the order of
+// modules.def; both live in the frame of the coroutine that completes the login (server/modules/sasl2.cpp).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "xmpp/stanza.h"
+
+namespace server {
+
+class Session;
+class Stream;
+
+struct LoginRequest {
+    Stream& stream;                                  // held, on the account's worker; it may be closing after every co_await
+    const xmpp::Stanza authenticate;                 // what was asked
+    std::string answers;                             // XML to stand in <success/>
+    std::vector<std::function<void()>> afterwards;   // when <success/> has been sent
+};
+
+// XEP-0386: what is to be switched on in a session that has just got its resource.
+struct Binding {
+    Session& session;
+    const xmpp::Element bind;                        // what was asked
+    std::string answers;                             // XML to stand in <bound/>
+};
+
+}  // namespace server
