@@ -99,9 +99,11 @@ private:
         else w.leaf_ns("key", ns_devices);
         w.close();
         w.open("permission").attr("status", is_companion ? "normal" : "unrestricted").close();
-        if (!device.name.empty() || !device.software.empty()) {
+        const Device* const here = account.device(device.id);   // what a login has just said may not be stored yet
+        const std::string& software = here ? here->software : device.software;
+        if (!device.name.empty() || !software.empty()) {
             w.open("user-agent");
-            if (!device.software.empty()) w.leaf("software", device.software);
+            if (!software.empty()) w.leaf("software", software);
             if (!device.name.empty()) w.leaf("device", device.name);
             w.close();
         }
