@@ -37,13 +37,19 @@ struct Credentials {
     struct Key { std::string device; storage::Verifiers verifiers; };
     std::vector<Key> keys;   // none: nobody can succeed, and nobody can tell
     bool disabled = false;   // known only to one who proves the key: account-disabled
+    struct Token { std::string device, mechanism, secret; bool is_expired; };
+    std::vector<Token> tokens;   // that stand for a key (XEP-0484)
 };
 
 // What the exchange wants next.
 struct Challenge { std::string data; };                        // send, come again with the answer
 struct Lookup { std::string username; };                       // normalised localpart: call credentials()
 struct HashPassword { std::string password, salt; std::uint32_t iterations; };  // call verifiers() with the hashes (PLAIN)
-struct Success { std::string username, device, data; };        // data: additional data with success, may be empty
+struct Success {
+    Success(std::string u, std::string d, std::string more) : username{std::move(u)}, device{std::move(d)}, data{std::move(more)} {}
+    std::string username, device, data;                        // data: additional data with success, may be empty
+    std::string token;                                         // what proved it, when it was one
+};
 struct Refused { SaslCondition condition; std::string text; };
 using Step = std::variant<Challenge, Lookup, HashPassword, Success, Refused>;
 
@@ -71,6 +77,10 @@ std::string downgrade_protection(std::vector<std::string> mechanisms, std::vecto
 // `downgrade_protection`: the string of that name, or empty to leave XEP-0474 out.
 std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Channel& channel, std::string_view domain,
                                          bool allow_plain_unencrypted, std::string_view downgrade_protection = {});
+
+// XEP-0484: mechanisms for tokens, the best bound first, and an exchange of one of them (hashed_token.cpp).
+std::vector<std::string> token_mechanisms(const Channel& channel);
+std::unique_ptr<Exchange> begin_token_exchange(std::string_view mechanism, const Channel& channel);   // nullptr: not on that channel
 
 // RFC 5802 §3. Slow by intent (milliseconds): on the hash pool only.
 storage::Verifiers derive_verifiers(std::string_view password, std::string_view salt, std::uint32_t iterations);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/sasl.h"
 #include "server/commands.h"
 #include "server/hooks.h"
 #include "server/iq.h"
@@ -100,8 +101,10 @@ public:
     Chain<Verdict, Leaving&> leaving;            // to one session; drop: held back or not wanted
 
     // XEP-0388: a login in its words has succeeded; its stream has come to this worker, held.
-    Provider<void, Stream&, const xmpp::Stanza&, const std::string&> logged_in;
-    Chain<void, xmpp::XmlWriter&> inline_features;          // what may be asked for with a login
+    Provider<void, Stream&, const xmpp::Stanza&, const auth::Success&> logged_in;
+    Provider<std::unique_ptr<auth::Exchange>, Stream&, std::string_view /*mechanism*/, const xmpp::Stanza&> token_exchange;
+    Chain<storage::Task<void>, const storage::Account&, const xmpp::Stanza&, auth::Credentials&> credentials;   // what else may prove who it is
+    Chain<void, Stream&, xmpp::XmlWriter&> inline_features; // what may be asked for with a login
     Chain<storage::Task<void>, LoginRequest&> inline_requests;
     std::vector<std::string_view> bind_features;            // and what with a resource (XEP-0386)
     Chain<storage::Task<void>, Binding&> binding;

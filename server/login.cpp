@@ -67,8 +67,9 @@ void Stream::authenticate(std::string_view mechanism, const std::optional<std::s
     const bool plain_off = mechanism == "PLAIN" && !worker_->config->auth.plain;
     // XEP-0474: told to clients that came with XEP-0388, since older ones may stumble over an attribute that they do not know.
     const std::string protection = login_->request ? auth::downgrade_protection(mechanisms(), auth::binding_types(transport_->channel())) : std::string{};
-    login_->exchange = plain_off ? nullptr
-                                 : auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls, protection);
+    login_->exchange = login_->request ? worker_->host.token_exchange(*this, mechanism, login_->request) : nullptr;
+    if (!login_->exchange && !plain_off)
+        login_->exchange = auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls, protection);
     if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
     if (initial) return respond(*initial);
     xmpp::XmlWriter w;
@@ -120,6 +121,12 @@ storage::Task<void> Stream::look_up(std::string username) {
         credentials.iterations = account.iterations;
         credentials.disabled = account.disabled;
         for (const storage::Device& device : account.devices) credentials.keys.push_back({device.id, device.verifiers});
+        const Stanza request = login_ ? login_->request : Stanza{};
+        for (const auto& hook : worker_->host.credentials.entries()) {
+            if (!request) break;
+            auto adding = hook.call(hook.module, account, request, credentials);
+            co_await adding;
+        }
     } else {
         // A name of digits is taken for a number, whose account would have device keys: nobody shall be told apart from it.
         const bool is_like_a_number = worker_->config->registration.phone && username.find_first_not_of("0123456789") == username.npos;
@@ -156,8 +163,8 @@ void Stream::on_sasl_success(const auth::Success& success) {
     Worker& home = worker_->server.worker_of(account_.text());
     hold();
     if (login_->request) {
-        transport_->move_to(home, [self = shared_from_this(), data = success.data] {
-            self->worker_->host.logged_in(*self, self->login_->request, data);
+        transport_->move_to(home, [self = shared_from_this(), success] {
+            self->worker_->host.logged_in(*self, self->login_->request, success);
         });
         return;
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/sasl.h"
 #include "xmpp/stanza.h"
 
 namespace server {
@@ -17,6 +18,8 @@ class Stream;
 struct LoginRequest {
     Stream& stream;                                  // held, on the account's worker; it may be closing after every co_await
     const xmpp::Stanza authenticate;                 // what was asked
+    const std::string token;                         // what proved who it is, when that was a token (XEP-0484)
+    std::optional<auth::SaslCondition> refusal;      // set: there is no login after all, and no further request is looked at
     std::string answers;                             // XML to stand in <success/>
     std::vector<std::function<void()>> afterwards;   // when <success/> has been sent
 };

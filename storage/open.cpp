@@ -22,6 +22,7 @@ public:
           archive_preferences_{sql::make_archive_preferences(*database_)},
           registrations_{sql::make_registrations(*database_)},
           link_requests_{sql::make_link_requests(*database_)},
+          fast_tokens_{sql::make_fast_tokens(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
         database_.reset();
@@ -36,6 +37,7 @@ public:
     ArchivePreferencesOf& archive_preferences() override { return *archive_preferences_; }
     Registrations& registrations() override { return *registrations_; }
     LinkRequests& link_requests() override { return *link_requests_; }
+    FastTokens& fast_tokens() override { return *fast_tokens_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
     std::vector<QueueDepth> queues() const override { return database_->queues(); }
@@ -54,6 +56,7 @@ private:
     std::unique_ptr<ArchivePreferencesOf> archive_preferences_;
     std::unique_ptr<Registrations> registrations_;
     std::unique_ptr<LinkRequests> link_requests_;
+    std::unique_ptr<FastTokens> fast_tokens_;
     std::unique_ptr<ServerSecrets> secrets_;
 };
 

@@ -287,6 +287,23 @@ public:
     virtual Task<Result<void>> remove_before(Time before) = 0;
 };
 
+// What a client that has logged in may log in with again (XEP-0484).
+struct FastToken {
+    std::string client;           // a hash of what it calls itself
+    std::string device, mechanism, token;
+    Time expires{};
+};
+
+class FastTokens {
+public:
+    virtual ~FastTokens() = default;
+    virtual Task<Result<std::vector<FastToken>>> find(AccountId account, std::string client) = 0;   // the newest first; at most two
+    virtual Task<Result<void>> put(AccountId account, FastToken token) = 0;   // in the place of a new one that was never used
+    // The older one goes. False: there is no such token, or its count has been as high already.
+    virtual Task<Result<bool>> use(AccountId account, std::string client, std::string token, std::optional<std::uint32_t> count) = 0;
+    virtual Task<Result<void>> remove(AccountId account, std::string client, std::string token) = 0;
+};
+
 // A companion that waits for a device of some account to approve it.
 struct LinkRequest {
     std::string id, code;         // hashes of what the companion holds, and of what it shows
@@ -353,6 +370,7 @@ public:
     virtual ArchivePreferencesOf& archive_preferences() = 0;
     virtual Registrations& registrations() = 0;
     virtual LinkRequests& link_requests() = 0;
+    virtual FastTokens& fast_tokens() = 0;
     virtual ServerSecrets& secrets() = 0;
 
     virtual std::vector<QueueDepth> queues() const = 0;

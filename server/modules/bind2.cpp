@@ -27,7 +27,7 @@ public:
 
 private:
     // §3.1
-    void offer(xmpp::XmlWriter& w) {
+    void offer(Stream&, xmpp::XmlWriter& w) {
         w.open("bind", ns).open("inline");
         for (const std::string_view feature : host_.bind_features) w.open("feature").attr("var", feature).close();
         w.close().close();

@@ -35,7 +35,7 @@ private:
         w.open("authentication", ns::sasl2);
         for (const std::string& mechanism : stream.mechanisms()) w.leaf("mechanism", mechanism);
         w.open("inline");
-        host_.inline_features.tell(w);
+        host_.inline_features.tell(stream, w);
         w.close().close();
     }
 
@@ -49,22 +49,26 @@ private:
     void abort(Stream& stream, const xmpp::Stanza&) { stream.refuse(auth::SaslCondition::aborted); }   // §4.5
 
     // §2.6.1: on the account's worker now.
-    void begin_completing(Stream& stream, const xmpp::Stanza& request, const std::string& data) {
-        host_.worker.spawn("completing a login", complete(stream.shared_from_this(), request, data));
+    void begin_completing(Stream& stream, const xmpp::Stanza& request, const auth::Success& success) {
+        host_.worker.spawn("completing a login", complete(stream.shared_from_this(), request, success));
     }
 
-    storage::Task<void> complete(std::shared_ptr<Stream> stream, xmpp::Stanza request, std::string data) {
-        LoginRequest login{*stream, std::move(request), {}, {}};
+    storage::Task<void> complete(std::shared_ptr<Stream> stream, xmpp::Stanza request, auth::Success success) {
+        LoginRequest login{*stream, std::move(request), success.token, {}, {}, {}};
         for (const auto& hook : host_.inline_requests.entries()) {
             auto answering = hook.call(hook.module, login);
             co_await answering;
             if (stream->phase() == Stream::Phase::closing) co_return;
+            if (login.refusal) {
+                stream->refuse(*login.refusal);
+                co_return stream->close();
+            }
         }
         const Session* const session = stream->session();
         if (session) note_software(*session, login.authenticate.child("user-agent", ns::sasl2));
         xmpp::XmlWriter w;
         w.open("success", ns::sasl2);
-        if (!data.empty()) w.leaf("additional-data", xmpp::base64(data));
+        if (!success.data.empty()) w.leaf("additional-data", xmpp::base64(success.data));
         w.leaf("authorization-identifier", session ? session->jid().text() : stream->authenticated_as().text());
         w.raw(login.answers);
         stream->completed_login(w.take());

@@ -105,7 +105,7 @@ private:
         void await_resume() const {}
     };
 
-    void offer_resumption(xmpp::XmlWriter& features) { features.leaf_ns("sm", sm); }
+    void offer_resumption(Stream&, xmpp::XmlWriter& features) { features.leaf_ns("sm", sm); }
     void enable(Stream& stream, const xmpp::Stanza& element);
     storage::Task<void> enable_at_binding(Binding& binding);
     std::string begin(Session& session, const xmpp::Element& asked);

@@ -173,6 +173,20 @@ const std::vector<Migration>& migrations() {
                 UNIQUE (code)
             ) $TABLE)",
           "CREATE INDEX link_requests_by_time ON link_requests (created)"}},
+        // Tokens that stand for a device's key.
+        {4,
+         {R"(CREATE TABLE IF NOT EXISTS fast_tokens (
+                account_id $INT NOT NULL,
+                client $KEY(64) NOT NULL,
+                is_new $INT NOT NULL,
+                device $KEY(128) NOT NULL,
+                mechanism $KEY(64) NOT NULL,
+                token $KEY(128) NOT NULL,
+                expires $INT NOT NULL,
+                uses $INT NOT NULL,
+                PRIMARY KEY (account_id, client, is_new),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }

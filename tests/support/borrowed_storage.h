@@ -20,6 +20,7 @@ public:
     storage::ArchivePreferencesOf& archive_preferences() override { return owner_->archive_preferences(); }
     storage::Registrations& registrations() override { return owner_->registrations(); }
     storage::LinkRequests& link_requests() override { return owner_->link_requests(); }
+    storage::FastTokens& fast_tokens() override { return owner_->fast_tokens(); }
     storage::ServerSecrets& secrets() override { return owner_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return owner_->queues(); }
     bool is_healthy() const override { return owner_->is_healthy(); }

@@ -85,6 +85,7 @@ public:
     storage::BlockLists& block_lists() override { return inner_.block_lists(); }
     storage::ArchivePreferencesOf& archive_preferences() override { return inner_.archive_preferences(); }
     storage::LinkRequests& link_requests() override { return inner_.link_requests(); }
+    storage::FastTokens& fast_tokens() override { return inner_.fast_tokens(); }
     storage::ServerSecrets& secrets() override { return inner_.secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return {}; }
     bool is_healthy() const override { return true; }

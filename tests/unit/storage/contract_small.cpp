@@ -293,3 +293,60 @@ TEMPLATE_TEST_CASE("a request to be linked is approved once, and used once, in t
     must(o.run(requests.remove_before(at(101))));
     CHECK_FALSE(o.get(requests.find("i1")));
 }
+
+TEMPLATE_TEST_CASE("a client has a token and perhaps a newer one, and they go with their device", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& tokens = o.storage->fast_tokens();
+    const AccountId id = o.create("romeo@montague.example", {device("phone"), device("tablet")});
+    const auto token = [](std::string name, std::string client = "c1", std::string of = "phone") {
+        storage::FastToken made;
+        made.client = std::move(client);
+        made.device = std::move(of);
+        made.mechanism = "HT-SHA-256-NONE";
+        made.token = std::move(name);
+        made.expires = at(500);
+        return made;
+    };
+    const auto names = [&](const std::string& client = "c1") {
+        std::vector<std::string> all;
+        for (const storage::FastToken& each : o.get(tokens.find(id, client))) all.push_back(each.token);
+        return all;
+    };
+    using Names = std::vector<std::string>;
+    CHECK(names().empty());
+    must(o.run(tokens.put(id, token("t1"))));
+    must(o.run(tokens.put(id, token("other", "c2", "tablet"))));
+    const auto found = o.get(tokens.find(id, "c1"));
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].device == "phone");
+    CHECK(found[0].mechanism == "HT-SHA-256-NONE");
+    CHECK(found[0].expires == at(500));
+
+    CHECK_FALSE(o.get(tokens.use(id, "c1", "unknown", std::nullopt)));
+    CHECK_FALSE(o.get(tokens.use(id, "c2", "t1", std::nullopt)));
+    CHECK(o.get(tokens.use(id, "c1", "t1", 1)));
+    CHECK_FALSE(o.get(tokens.use(id, "c1", "t1", 1)));   // a replay
+    CHECK(o.get(tokens.use(id, "c1", "t1", 5)));
+    CHECK_FALSE(o.get(tokens.use(id, "c1", "t1", 4)));
+    CHECK(o.get(tokens.use(id, "c1", "t1", std::nullopt)));
+
+    must(o.run(tokens.put(id, token("t2"))));
+    CHECK(names() == Names{"t2", "t1"});
+    must(o.run(tokens.put(id, token("t3"))));            // t2 was never used
+    CHECK(names() == Names{"t3", "t1"});
+    CHECK(o.get(tokens.use(id, "c1", "t1", std::nullopt)));   // the new one may not have arrived
+    CHECK(names() == Names{"t3", "t1"});
+    CHECK(o.get(tokens.use(id, "c1", "t3", 1)));
+    CHECK(names() == Names{"t3"});
+    must(o.run(tokens.remove(id, "c1", "t1")));
+    CHECK(names() == Names{"t3"});
+    must(o.run(tokens.remove(id, "c1", "t3")));
+    CHECK(names().empty());
+
+    must(o.run(tokens.put(id, token("t4"))));
+    must(o.run(o.storage->accounts().remove_device(id, "phone")));
+    CHECK(names().empty());
+    CHECK(names("c2") == Names{"other"});
+    const auto orphan = o.run(tokens.put(id, token("t5")));
+    CHECK_FALSE(orphan.ok());
+}

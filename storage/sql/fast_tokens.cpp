@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// XEP-0484 §5.1: for each client a token that it uses, and a new one that it has not used yet. They go with their device.
+#include "storage/sql/tables.h"
+
+namespace storage::sql {
+
+namespace {
+
+class SqlFastTokens final : public FastTokens {
+public:
+    explicit SqlFastTokens(Database& database) : database_{database} {}
+
+    Task<Result<std::vector<FastToken>>> find(AccountId account, std::string client) override {
+        using Tokens = std::vector<FastToken>;
+        return database_.read<Tokens>([account, client = std::move(client)](Connection& connection) -> Result<Tokens> {
+            Rows rows = connection.query(
+                "SELECT client, device, mechanism, token, expires FROM fast_tokens "
+                "WHERE account_id = ? AND client = ? ORDER BY is_new DESC",
+                {account, client});
+            Tokens tokens;
+            while (rows.next()) {
+                FastToken token;
+                token.client = rows.text(0);
+                token.device = rows.text(1);
+                token.mechanism = rows.text(2);
+                token.token = rows.text(3);
+                token.expires = rows.time(4);
+                tokens.push_back(std::move(token));
+            }
+            return tokens;
+        });
+    }
+
+    Task<Result<void>> put(AccountId account, FastToken token) override {
+        return database_.transact<void>([account, t = std::move(token)](Connection& connection) -> Result<void> {
+            connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND is_new = 1", {account, t.client});
+            connection.change(
+                "INSERT INTO fast_tokens (account_id, client, is_new, device, mechanism, token, expires, uses) "
+                "VALUES (?,?,1,?,?,?,?,0)",
+                {account, t.client, t.device, t.mechanism, t.token, t.expires});
+            return {};
+        });
+    }
+
+    Task<Result<bool>> use(AccountId account, std::string client, std::string token, std::optional<std::uint32_t> count) override {
+        return database_.transact<bool>([=](Connection& connection) -> Result<bool> {
+            // The change locks the row: of two that come with one count, one is a replay. Without a count nothing is counted.
+            const std::uint64_t used =
+                count ? connection.change("UPDATE fast_tokens SET uses = ? WHERE account_id = ? AND client = ? AND token = ? AND uses < ?",
+                                          {*count, account, client, token, *count})
+                      : connection.change("UPDATE fast_tokens SET uses = uses WHERE account_id = ? AND client = ? AND token = ?",
+                                          {account, client, token});
+            if (used == 0) return false;
+            Rows rows = connection.query("SELECT is_new FROM fast_tokens WHERE account_id = ? AND client = ? AND token = ?", {account, client, token});
+            if (!rows.next() || !rows.flag(0)) return true;
+            connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND is_new = 0", {account, client});
+            connection.change("UPDATE fast_tokens SET is_new = 0 WHERE account_id = ? AND client = ?", {account, client});
+            return true;
+        });
+    }
+
+    Task<Result<void>> remove(AccountId account, std::string client, std::string token) override {
+        return database_.set<void>([=](Connection& connection) -> Result<void> {
+            connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND token = ?", {account, client, token});
+            return {};
+        });
+    }
+
+private:
+    Database& database_;
+};
+
+}  // namespace
+
+std::unique_ptr<FastTokens> make_fast_tokens(Database& database) { return std::make_unique<SqlFastTokens>(database); }
+
+}  // namespace storage::sql
