@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -24,6 +26,12 @@ namespace {
 
 constexpr int start_deadline = 60'000;   // milliseconds; sanitizers on a busy machine are slow
 constexpr int stop_deadline = 20'000;
+constexpr std::size_t longest_report = 20'000;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_sanitized = true;
+#else
+constexpr bool is_sanitized = false;
+#endif
 
 TernProcess::Address first_address(const nlohmann::json& addresses, const char* name) {
     if (!addresses.contains(name) || addresses[name].empty()) return {};
@@ -43,7 +51,22 @@ TernProcess::TernProcess(const std::string& binary, std::string directory, const
     wait_until_up();
 }
 
-TernProcess::~TernProcess() { kill(); }
+// What a sanitizer has to say of the server fails the test that started it, whatever else the test looks at. Leaks are
+// told of at an orderly end alone.
+TernProcess::~TernProcess() {
+    if (is_sanitized && pid_ > 0) {
+        ::kill(pid_, SIGCONT);
+        stop();
+    }
+    kill();
+    const std::string text = log();
+    for (const std::string_view report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error: "}) {
+        const std::size_t at = text.find(report);
+        if (at == std::string::npos) continue;
+        std::fprintf(stderr, "tern: %s\n", text.substr(at, longest_report).c_str());
+        std::abort();
+    }
+}
 
 void TernProcess::start(const std::string& binary, const Environment& environment) {
     std::vector<std::string> variables{"TERN_DATA=" + data_, "TERN_C2S_LISTEN=127.0.0.1:0", "TERN_C2S_DIRECT_TLS=127.0.0.1:0",
