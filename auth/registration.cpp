@@ -5,6 +5,7 @@
 #include "auth/registration.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <mutex>
 #include <set>
@@ -124,6 +125,8 @@ struct Registration::State {
     const std::string secret = random_bytes(secret_bytes);  // makes keys of ids
     RateLimit by_address, by_range, all, confirms;
 
+    std::atomic<std::uint64_t> pins = 0, wrong_pins = 0, keys = 0;
+
     std::mutex mutex;
     std::set<std::string> starting;  // guarded by mutex: numbers between the look at recent() and create()
     storage::Time tidied{};          // guarded by mutex
@@ -180,6 +183,8 @@ Registration::Registration(RegistrationRules rules, storage::Storage& storage, H
 }
 
 Registration::~Registration() = default;
+
+Registration::Totals Registration::totals() const { return {state_->pins, state_->wrong_pins, state_->keys}; }
 
 Registration::Offer Registration::offer() const {
     std::string id = std::string{offer_mark} + random_token(id_bytes);
@@ -247,6 +252,7 @@ Task<Answer<Registration::Started>> Registration::State::send_pin(std::string nu
     if (!created) co_return fail(Kind::unavailable);
     Sms message{std::move(number), with_pin(rules.sms_text, pin)};
     if (!sms.send(std::move(message))) co_return fail(Kind::unavailable);
+    ++pins;
     auto tidying = tidy(now);
     co_await tidying;
     co_return std::move(started);
@@ -307,7 +313,10 @@ Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::stri
     if (!tries_left) co_return fail(Kind::unavailable);
     if (!*tries_left) co_return fail(Kind::gone);
     const std::string hash = hmac(pin_hash, pending.pin_salt, as_typed(pin));
-    if (!equal_in_constant_time(hash, pending.pin_hash)) co_return wrong_pin(**tries_left);
+    if (!equal_in_constant_time(hash, pending.pin_hash)) {
+        ++wrong_pins;
+        co_return wrong_pin(**tries_left);
+    }
     co_return std::move(pending);
 }
 
@@ -340,6 +349,7 @@ Task<Answer<Registration::Issued>> Registration::State::issue(storage::PendingRe
     auto storing = store_key(*jid, pending.phone, std::move(salt), std::move(device));
     const auto replaced = co_await storing;
     if (!replaced) co_return xmpp::Failure{replaced.error()};
+    ++keys;
     if (*replaced) keys_changed(*jid);
     co_return std::move(issued);
 }

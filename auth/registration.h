@@ -79,6 +79,10 @@ public:
     // `expected`: what the client takes for its name and its key already; what is empty it will read in the answer.
     storage::Task<xmpp::Result<Issued, RegistrationError>> confirm(std::string id, std::string pin, std::string device_name, std::string client_address, Login expected = {});
 
+    // Since the start (any thread): PINs asked for and given out, and keys issued for them.
+    struct Totals { std::uint64_t pins, wrong_pins, keys; };
+    Totals totals() const;
+
 private:
     struct State;
     std::unique_ptr<State> state_;

@@ -59,6 +59,7 @@ public:
     bool send(Sms sms) override {
         // The one place where a text is logged: showing it is what this gateway is for.
         log_("warn", "SMS to " + sms.to + ": " + sms.text);
+        count(true);
         return true;
     }
     storage::QueueDepth depth() const override {
@@ -88,6 +89,7 @@ public:
             file >= 0 && write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
         const int reason = errno;
         if (file >= 0) close(file);
+        count(written);
         if (!written)
             log_("error",
                  "SMS to " + masked(sms.to) + " not written to " + path_ + ": " + std::strerror(reason));

@@ -2,6 +2,7 @@
 // SMS gateways: how a PIN reaches a phone. Sending runs on a thread of its own behind a bounded queue.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -22,6 +23,15 @@ public:
     // false: the queue is full. Delivery itself is the gateway's care; failures are logged without the text.
     virtual bool send(Sms sms) = 0;
     virtual storage::QueueDepth depth() const = 0;
+    // Since the start: handed over for good, and given up or refused for want of room (any thread).
+    std::uint64_t sent() const { return sent_.load(std::memory_order_relaxed); }
+    std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
+
+protected:
+    void count(bool was_sent) { (was_sent ? sent_ : failed_).fetch_add(1, std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::uint64_t> sent_ = 0, failed_ = 0;
 };
 
 using Log = std::function<void(std::string_view level, std::string_view text)>;

@@ -94,7 +94,10 @@ public:
     bool send(Sms sms) override {
         {
             const std::lock_guard lock{mutex_};
-            if (stopping_ || taken_.size() + arrived_.size() >= rules_.waiting) return false;
+            if (stopping_ || taken_.size() + arrived_.size() >= rules_.waiting) {
+                count(false);
+                return false;
+            }
             Waiting waiting{std::move(sms)};
             arrived_.push_back(std::move(waiting));
             high_water_ = std::max<std::uint64_t>(high_water_, taken_.size() + arrived_.size());
@@ -233,6 +236,7 @@ private:
     void judge(Waiting what, CURLcode result, long status, std::chrono::seconds retry_after,
                const std::optional<Steady::time_point>& deadline) {
         if (result == CURLE_OK && status >= 200 && status < 300) {
+            count(true);
             forget(what);
             return;
         }
@@ -259,6 +263,7 @@ private:
     void give_up(const Waiting& what, const std::string& reason) {
         log_("error", "SMS to " + masked(what.sms.to) + " not sent after " + std::to_string(what.attempts) +
                           " attempts: " + reason);
+        count(false);
         forget(what);
     }
 

@@ -15,7 +15,7 @@ struct Counters {
     ByKind received{}, sent{};                     // stanzas from clients, and to them
     std::uint64_t errors_returned = 0;             // stanzas that were answered by an error
     std::uint64_t logged = 0, not_logged = 0;      // messages given to accounts' logs, and those that could not be stored
-    std::uint64_t logins = 0, logins_refused = 0, resumptions = 0;
+    std::uint64_t logins = 0, logins_refused = 0, resumptions = 0, accounts_made = 0;   // made: by name and password
     std::uint64_t connections = 0, bytes_received = 0, bytes_sent = 0;
 
     static void count(ByKind& kinds, xmpp::Kind kind) {

@@ -94,10 +94,21 @@ void write_counters(Exposition& out, const std::vector<Load>& loads) {
     total("tern_messages_not_logged_total", "Messages that the database did not take.", &Counters::not_logged);
     total("tern_logins_total", "Logins.", &Counters::logins);
     total("tern_logins_refused_total", "Logins that were refused.", &Counters::logins_refused);
+    total("tern_accounts_made_total", "Accounts made by user name and password.", &Counters::accounts_made);
     total("tern_resumptions_total", "Sessions that went on with a new stream.", &Counters::resumptions);
     total("tern_connections_accepted_total", "Client connections.", &Counters::connections);
     total("tern_received_bytes_total", "Bytes from clients, without TLS.", &Counters::bytes_received);
     total("tern_sent_bytes_total", "Bytes to clients, without TLS.", &Counters::bytes_sent);
+}
+
+void write_registrations(Exposition& out, Server& server) {
+    const auth::Registration::Totals totals = server.registration().totals();
+    out.single("tern_registrations_total", "counter", "Phone numbers that got a device key.", totals.keys);
+    out.single("tern_pins_total", "counter", "PINs made.", totals.pins);
+    out.single("tern_wrong_pins_total", "counter", "PINs that were wrong.", totals.wrong_pins);
+    out.metric("tern_sms_total", "counter", "SMS handed to the gateway for good, and those that it would not have.");
+    out.value("result", "sent", server.sms().sent());
+    out.value("result", "failed", server.sms().failed());
 }
 
 void write_process(Exposition& out, Server& server) {
@@ -134,6 +145,7 @@ Task<Response> metrics(Service& service, Request) {
     by_worker("tern_connections", "Client connections.", &Load::connections);
     by_worker("tern_accounts_loaded", "Accounts in memory.", &Load::accounts);
     write_counters(out, loads);
+    write_registrations(out, server);
     write_queues(out, server.queues());
     out.single("tern_storage_healthy", "gauge", "1: the database answered what it was last asked.", server.storage().is_healthy() ? 1 : 0);
     if (const auto tls = server.tls()) out.single("tern_certificate_days_left", "gauge", "Until the first certificate expires.", tls->days_left());

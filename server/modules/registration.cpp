@@ -212,6 +212,7 @@ private:
                                                   std::move(submitted.password), worker_.config->auth.iterations);
         const auto made = co_await making;
         if (!made) co_return IqReply{refused(made.error(), *jid)};
+        ++worker_.counters.accounts_made;
         log::info("account registered", {{"jid", jid->text()}, {"address", iq.client_address}});
         co_return IqReply::result();
     }
