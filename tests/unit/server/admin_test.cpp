@@ -329,6 +329,33 @@ TEST_CASE("sessions are listed and kicked, and end when the account's keys chang
     CHECK((*ask(running, "sessions"))["total"] == 0);
 }
 
+TEST_CASE("revoking a device ends its sessions and nobody else's") {
+    RunningServer running{[](server::Config& config) { config.c2s.require_tls = false; }};
+    running.open_admin_socket();
+    const std::string jid = "romeo@localhost";
+    REQUIRE(ask(running, "account add", {{"jid", jid}, {"password", "secret"}}));
+    {
+        TestExecutor executor;
+        storage::Accounts& accounts = running.server->storage().accounts();
+        const auto account = executor.run(accounts.find(*xmpp::Jid::parse(jid)));
+        REQUIRE(account);
+        storage::Device tablet;
+        tablet.id = "tablet";
+        tablet.role = storage::DeviceRole::companion;
+        tablet.verifiers = auth::derive_verifiers("key", (*account)->salt, (*account)->iterations);
+        REQUIRE(executor.run(accounts.add_device((*account)->id, std::move(tablet), 5)));
+    }
+    XmppClient phone{running, "secret", "phone"}, tablet{running, "key", "one"}, too{running, "key", "two"};
+    REQUIRE((*ask(running, "sessions"))["total"] == 3);
+    REQUIRE(ask(running, "device revoke", {{"jid", jid}, {"device", "tablet"}}));
+    for (XmppClient* const gone : {&tablet, &too}) CHECK(gone->read_to_the_end().find("<not-authorized") != std::string::npos);
+    const Answer left = ask(running, "sessions");
+    REQUIRE((*left)["total"] == 1);
+    CHECK((*left)["sessions"][0]["jid"] == jid + "/phone");
+    CHECK_FALSE(opens(running, jid, "key"));
+    CHECK((*ask(running, "device list", {{"jid", jid}}))["devices"].size() == 1);
+}
+
 TEST_CASE("reload says what was applied, what waits, and changes nothing when something is wrong") {
     RunningServer running;
     const std::string file = running.directory.path() + "/tern.toml";
