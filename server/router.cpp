@@ -118,8 +118,14 @@ void Router::route(const Stanza& stanza, JidView to) {
 void Router::arrive(const Stanza& stanza, JidView to) {
     if (Account* const account = worker_.find(to.bare().text())) return to_account(*account, stanza, to);
     // Nobody is there to see presence, which is never stored (RFC 6121 §8.5.2.2.2): the account need not be fetched for it.
-    const bool is_seen_at_once = stanza.kind() == Kind::presence && !is_subscription(stanza) && stanza.type() != "probe";
-    if (is_seen_at_once && !worker_.is_loading(to.bare().text())) return;
+    if (stanza.kind() == Kind::presence && !is_subscription(stanza) && !worker_.is_loading(to.bare().text())) {
+        if (stanza.type() != "probe") return;
+        // §4.3.2: the answer is in the roster and in what the user said last; neither is urgent, nor waited for by an ack.
+        return worker_.unhurried.with_account(to.bare(), [this, stanza, addressee = xmpp::Jid{to}](Account* account, bool failed) {
+            if (account) to_account(*account, stanza, addressee);
+            else if (!failed) to_nobody(stanza, addressee);
+        });
+    }
     worker_.with_account(to.bare(), [this, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}](Account* account, bool failed) {
         const Receipt::Scope because{receipt};
         if (account)

@@ -283,7 +283,10 @@ std::vector<storage::QueueDepth> Server::queues() const {
         const auto mailbox = loop.mailbox();
         all.push_back({loop.name() + " mailbox", mailbox.depth, mailbox.high_water, mailbox.oldest});
     };
-    for (const auto& worker : workers_) show(worker->loop);
+    for (const auto& worker : workers_) {
+        show(worker->loop);
+        all.push_back(worker->unhurried.depth());
+    }
     {
         const std::lock_guard lock{other_loops_mutex_};
         for (const net::Loop* const loop : other_loops_) show(*loop);

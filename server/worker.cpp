@@ -21,6 +21,7 @@ Worker::Worker(Server& owner, unsigned number, const net::Clock& clock)
       presence{host},
       subscriptions{host},
       roster_iq{host},
+      unhurried{*this},
       read_buffer(read_buffer_bytes) {
     configure(owner.config());
     modules_ = make_modules(host);

@@ -20,6 +20,7 @@
 #include "server/roster_iq.h"
 #include "server/router.h"
 #include "server/subscription.h"
+#include "server/unhurried.h"
 #include "xmpp/parser.h"
 
 namespace server {
@@ -41,6 +42,7 @@ public:
     Presence presence;                         // RFC 6121 §4
     Subscriptions subscriptions;               // RFC 6121 §3
     RosterIq roster_iq;                        // RFC 6121 §2
+    Unhurried unhurried;                       // probes of accounts that are not loaded
     std::shared_ptr<const Config> config;      // swapped on this thread at reload
     xmpp::Limits limits, login_limits;         // what framers enforce, after and before a resource is bound
     std::unique_ptr<xmpp::Parser> parser;      // pooled: serves all streams of this worker

@@ -8,7 +8,7 @@
 
 namespace tests {
 
-class BorrowedStorage final : public storage::Storage {
+class BorrowedStorage : public storage::Storage {
 public:
     explicit BorrowedStorage(std::shared_ptr<storage::Storage> owner) : owner_{std::move(owner)} {}
     storage::Accounts& accounts() override { return owner_->accounts(); }

@@ -393,6 +393,7 @@ TEST_CASE("metrics are in the text format of Prometheus") {
     REQUIRE(answer.status == 200);
     CHECK(answer.field("Content-Type") == "text/plain; version=0.0.4; charset=utf-8");
     for (const char* line : {"tern_sessions{worker=\"0\"} 0\n", "tern_connections{worker=\"1\"} 0\n", "tern_storage_healthy 1\n", "tern_stanzas_received_total{kind=\"message\"} 0\n", "tern_queue_depth{queue=\"http mailbox\"}",
+                             "tern_queue_depth{queue=\"worker 1 probes\"} 0\n", "tern_registrations_total 0\n", "tern_pins_total 0\n", "tern_sms_total{result=\"failed\"} 0\n",
                              "tern_http_responses_total{status=\"404\"} 1\n", "# TYPE tern_queue_depth gauge\n", "tern_queue_oldest_seconds{queue=\""}) {
         INFO(line);
         CHECK(answer.body.find(line) != std::string::npos);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// What presence costs the database where nobody is there to see it (RFC 6121 §4.2.2, §4.3.1). One worker, no sockets;
+// every account's fetching is held until the test lets it go on.
+#include <catch2/catch.hpp>
+
+#include <deque>
+
+#include "server/account.h"
+#include "server/server.h"
+#include "tests/support/accounts.h"
+#include "tests/support/borrowed_storage.h"
+#include "tests/support/temporary_directory.h"
+#include "xmpp/parser.h"
+
+using storage::RosterItem;
+using xmpp::Jid;
+
+namespace {
+
+using Items = storage::Result<std::vector<RosterItem>>;
+
+// Rosters that are read when the test says so: whose account is being fetched.
+class HeldRosters final : public storage::Rosters {
+public:
+    explicit HeldRosters(storage::Rosters& real) : real_{real} {}
+    storage::Task<Items> load(storage::AccountId account) override {
+        ++begun;
+        if (!is_open) {
+            const Turn turn{waiting};
+            co_await turn;
+        }
+        auto task = real_.load(account);
+        auto items = co_await task;
+        co_return std::move(items);
+    }
+    storage::Task<storage::Result<void>> put(storage::AccountId account, RosterItem item) override { return real_.put(account, std::move(item)); }
+    storage::Task<storage::Result<void>> forget(storage::AccountId account, Jid jid) override { return real_.forget(account, std::move(jid)); }
+
+    std::size_t begun = 0;
+    bool is_open = false;
+    std::deque<std::coroutine_handle<>> waiting;
+
+private:
+    struct Turn {
+        std::deque<std::coroutine_handle<>>& waiting;
+        bool await_ready() const { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) const { waiting.push_back(waiter); }
+        void await_resume() const {}
+    };
+    storage::Rosters& real_;
+};
+
+class HeldStorage final : public tests::BorrowedStorage {
+public:
+    explicit HeldStorage(const std::shared_ptr<storage::Storage>& real) : BorrowedStorage{real}, held{real->rosters()} {}
+    storage::Rosters& rosters() override { return held; }
+    HeldRosters held;
+};
+
+constexpr int contacts = 40;
+
+class Stage {
+public:
+    Stage() {
+        storage::Options options;
+        options.url = "sqlite::memory:";
+        options.run_inline = true;
+        auto opened = storage::open(options);
+        REQUIRE(opened.ok());
+        auto held = std::make_unique<HeldStorage>(std::shared_ptr{std::move(*opened)});
+        rosters = &held->held;
+        for (int n = 0; n < contacts; ++n) add(*held, contact(n));
+        add(*held, "juliet@localhost");
+        server::Config config;
+        config.data = directory_.path();
+        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
+        REQUIRE(tests::wait_for(server_->prepare()).ok());
+    }
+    static std::string contact(int n) { return "contact" + std::to_string(n) + "@localhost"; }
+    server::Worker& worker() { return *server_->workers().front(); }
+    void on_worker(std::function<void()> work) {
+        worker().loop.post([&work] { work(); });
+        server_->settle();
+    }
+    void to_every_contact(const std::string& xml) {
+        on_worker([&] {
+            for (int n = 0; n < contacts; ++n) worker().router.send(xmpp::parse_trusted(xml), *Jid::parse(contact(n)));
+        });
+    }
+    void let_one_go_on() {
+        REQUIRE_FALSE(rosters->waiting.empty());
+        const auto next = rosters->waiting.front();
+        rosters->waiting.pop_front();
+        on_worker([next] { next.resume(); });
+    }
+
+    HeldRosters* rosters = nullptr;
+
+private:
+    static void add(storage::Storage& storage, const std::string& jid) {
+        storage::Account record;
+        record.jid = *Jid::parse(jid);
+        REQUIRE(tests::wait_for(storage.accounts().create(std::move(record))).ok());
+    }
+
+    tests::TemporaryDirectory directory_;
+    server::net::ManualClock clock_;
+    std::unique_ptr<server::Server> server_;
+};
+
+}  // namespace
+
+TEST_CASE("presence to accounts that are not loaded fetches none of them") {
+    Stage stage;
+    stage.to_every_contact("<presence from='romeo@localhost/orchard'/>");
+    stage.to_every_contact("<presence type='unavailable' from='romeo@localhost/orchard'/>");
+    stage.to_every_contact("<presence type='error' from='romeo@localhost/orchard'/>");
+    CHECK(stage.rosters->begun == 0);
+}
+
+TEST_CASE("probes fetch accounts a few at a time, and a login passes them by") {
+    Stage stage;
+    stage.to_every_contact("<presence type='probe' from='romeo@localhost/orchard'/>");
+    stage.to_every_contact("<presence type='probe' from='mercutio@localhost/street'/>");
+    CHECK(stage.rosters->begun == 2);
+    CHECK(stage.worker().unhurried.depth().depth == 2 * contacts - 4);   // two accounts are being fetched for both
+
+    bool is_there = false;
+    stage.on_worker([&] { stage.worker().with_account(Jid::parse("juliet@localhost")->view(), [&](server::Account* found, bool) { is_there = found != nullptr; }); });
+    CHECK(stage.rosters->begun == 3);
+    CHECK_FALSE(is_there);
+
+    std::size_t most = 0;
+    while (!stage.rosters->waiting.empty()) {
+        most = std::max(most, stage.rosters->waiting.size());
+        stage.let_one_go_on();
+    }
+    CHECK(is_there);
+    CHECK(most == 3);
+    CHECK(stage.rosters->begun == contacts + 1);   // the second probe of each found its account there
+    CHECK(stage.worker().unhurried.depth().depth == 0);
+}
