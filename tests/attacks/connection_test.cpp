@@ -145,6 +145,18 @@ TEST_CASE("row 12: who has not logged in costs little, and cannot crowd out who 
     attacked.check_unharmed();
 }
 
+TEST_CASE("row 12: one address holds so many connections, and those that go make room") {
+    Attacked attacked{{{"TERN_LIMITS_CONNECTIONS_PER_ADDRESS", "6"}}};
+    std::vector<std::unique_ptr<WireClient>> crowd;
+    for (int i = 0; i < 5; ++i)
+        crowd.push_back(std::make_unique<WireClient>(*attacked.server, "romeo@localhost/" + std::to_string(i), LiveServer::password));
+    CHECK_FALSE(is_admitted(attacked));
+    for (const auto& client : crowd) CHECK_NOTHROW(client->ping());
+    crowd.clear();
+    CHECK(comes_true([&] { return is_admitted(attacked); }));
+    attacked.check_unharmed();
+}
+
 TEST_CASE("row 12: passwords are hashed where nobody waits for them") {
     Attacked attacked;
     Crowd crowd;

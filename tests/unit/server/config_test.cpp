@@ -55,6 +55,10 @@ Config good(const Read& result) {
     return result.value();
 }
 
+std::string unquoted(const std::string& toml) {
+    return toml.starts_with('"') ? toml.substr(1, toml.size() - 2) : toml;
+}
+
 }  // namespace
 
 TEST_CASE("with no file and no environment everything is on loopback, with SQLite below data") {
@@ -349,6 +353,8 @@ TEST_CASE("the list of keys tells name, variable, default and whether a reload a
                                      : "[" + key.name.substr(0, dot) + "]\n" + key.name.substr(dot + 1) +
                                            " = " + key.default_value;
         CHECK(server::differences(Config{}, good(read(toml))).empty());
+        // … and the environment as well.
+        CHECK(server::differences(Config{}, good(read_config(std::nullopt, {{key.variable, unquoted(key.default_value)}}))).empty());
     }
     for (const auto& variable : variables) CHECK_FALSE(variables.contains(variable + "_FILE"));
     for (const std::string stable :

@@ -208,6 +208,15 @@ TEST_CASE("a watcher sees what is logged from the level up, until it is taken aw
     CHECK(watched[0] == std::pair{Level::warn, std::string{"queue is deep queue=commit depth=12000"}});
 }
 
+TEST_CASE("a line that would come again and again comes once in a while, with how many it stands for") {
+    server::log::Repeated refused;
+    xmpp::Time now{std::chrono::hours{500'000}};
+    CHECK(refused.count(now) == 1);
+    for (int n = 0; n < 6; ++n) CHECK(refused.count(now += std::chrono::seconds{1}) == 0);
+    CHECK(refused.count(now += std::chrono::seconds{4}) == 7);
+    CHECK(refused.count(now += std::chrono::seconds{10}) == 1);
+}
+
 TEST_CASE("many threads may log while the file is opened anew: every line is whole") {
     const LogFile file;
     constexpr int threads = 4, each = 500;
