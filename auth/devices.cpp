@@ -11,7 +11,8 @@
 namespace auth {
 
 storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_key(storage::Storage& storage, HashPool& hashes,
-                                                                                  std::string_view secret, storage::Jid account, std::string key) {
+                                                                                  std::string_view secret, storage::Jid account, std::string key,
+                                                                                  std::function<bool(const storage::Device&)> may_be_used) {
     using Answer = xmpp::Result<std::optional<std::string>, std::string>;
     const std::string username{account.localpart()};
     auto finding = storage.accounts().find(account.bare());
@@ -22,7 +23,8 @@ storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_k
         credentials.salt = (*found)->salt;
         credentials.iterations = (*found)->iterations;
         credentials.disabled = (*found)->disabled;
-        for (const storage::Device& device : (*found)->devices) credentials.keys.push_back({device.id, device.verifiers});
+        for (const storage::Device& device : (*found)->devices)
+            if (may_be_used(device)) credentials.keys.push_back({device.id, device.verifiers});
     }
     Channel channel;
     channel.encrypted = true;

@@ -5,9 +5,15 @@
 #include <algorithm>
 
 #include "server/log.h"
+#include "server/net/address.h"
 #include "server/worker.h"
 
 namespace server {
+
+bool may_come_from(const storage::Device& device, std::string_view address) {
+    const auto networks = net::networks_in(device.networks);
+    return networks.empty() || std::ranges::any_of(networks, [&](std::string_view network) { return net::is_in_network(address, network); });
+}
 
 Account::Account(Worker& worker, storage::Account record)
     : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {}

@@ -54,4 +54,8 @@ private:
     std::vector<std::shared_ptr<Session>> sessions_;
 };
 
+// Whether a device may log in from there: its user or an admin may have said where it is used (Device::networks). Elsewhere
+// its key is as good as none.
+bool may_come_from(const storage::Device& device, std::string_view address);
+
 }  // namespace server

@@ -120,13 +120,16 @@ storage::Task<void> Stream::look_up(std::string username) {
         credentials.salt = account.salt;
         credentials.iterations = account.iterations;
         credentials.disabled = account.disabled;
-        for (const storage::Device& device : account.devices) credentials.keys.push_back({device.id, device.verifiers});
+        for (const storage::Device& device : account.devices)
+            if (may_come_from(device, transport_ ? transport_->peer_address() : std::string{})) credentials.keys.push_back({device.id, device.verifiers});
         const Stanza request = login_ ? login_->request : Stanza{};
         for (const auto& hook : worker_->host.credentials.entries()) {
             if (!request) break;
             auto adding = hook.call(hook.module, account, request, credentials);
             co_await adding;
         }
+        // Tokens stand for keys.
+        std::erase_if(credentials.tokens, [&](const auto& token) { return std::ranges::find(credentials.keys, token.device, &auth::Credentials::Key::device) == credentials.keys.end(); });
     } else {
         // A name of digits is taken for a number, whose account would have device keys: nobody shall be told apart from it.
         const bool is_like_a_number = worker_->config->registration.phone && username.find_first_not_of("0123456789") == username.npos;

@@ -5,6 +5,7 @@
 #include "auth/passwords.h"
 #include "server/admin/everywhere.h"
 #include "server/admin/groups.h"
+#include "server/net/address.h"
 #include "server/server.h"
 
 namespace server::admin {
@@ -41,7 +42,7 @@ Json device_rows(const std::vector<storage::Device>& devices, const Json& sessio
     for (const storage::Device& device : devices) {
         const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
         rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"software", device.software},
-                        {"linked_by", device.linked_by}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
+                        {"linked_by", device.linked_by}, {"networks", device.networks}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
     }
     return rows;
 }
@@ -164,6 +165,22 @@ Task<Answer> revoke_device(Context& context, Arguments arguments) {
     co_return Json{{"message", "revoked " + device + " of " + jid.text()}, {"jid", jid.text()}, {"device", device}};
 }
 
+Task<Answer> limit_device(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    const std::string device = arguments.text("device");
+    const std::string networks = arguments.has("networks") ? arguments.text("networks") : "";
+    for (const std::string_view network : net::networks_in(networks))
+        if (!net::is_network(network)) co_return failure(Kind::bad_request, "\"" + std::string{network} + "\" is no network; expected addresses such as 10.0.0.0/8 or 2001:db8::/32, separated by blanks");
+    auto finding = stored_account(context, jid);
+    const auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    auto setting = context.server.storage().accounts().set_device_networks(account->id, device, networks);
+    const auto set = co_await setting;
+    if (!set) co_return failure_of(set.error());
+    co_return Json{{"message", networks.empty() ? device + " may log in from anywhere" : device + " may log in from " + networks + " alone"},
+                   {"jid", jid.text()}, {"device", device}, {"networks", networks}};
+}
+
 }  // namespace
 
 std::vector<Command> account_commands() {
@@ -185,6 +202,9 @@ std::vector<Command> account_commands() {
           {.name = "first_line", .type = Type::number, .required = false, .positional = false, .help = "what to count lines from in problems", .least = 1, .most = 1'000'000'000},
           {.name = "iterations", .type = Type::number, .required = false, .positional = false, .help = "PBKDF2 iterations, instead of auth.iterations", .least = 1, .most = 10'000'000}}, import_accounts},
         {"device list", "the devices of an account", Role::look, {jid}, list_devices},
+        {"device limit", "say where a device may log in from; sessions that it has go on", Role::change,
+         {jid, {.name = "device", .help = "its id, as \"device list\" shows it"},
+          {.name = "networks", .required = false, .help = "\"10.0.0.0/8 2001:db8::/32\"; nothing: anywhere"}}, limit_device},
         {"device revoke", "make a device's key invalid and end its session", Role::change,
          {jid, {.name = "device", .help = "its id, as \"device list\" shows it"}}, revoke_device},
     };

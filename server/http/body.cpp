@@ -2,6 +2,7 @@
 #include "server/http/body.h"
 
 #include "auth/devices.h"
+#include "server/account.h"
 #include "server/http/service.h"
 #include "xmpp/base64.h"
 
@@ -42,7 +43,8 @@ storage::Task<xmpp::Result<Caller, Response>> caller_of(Service& service, const 
         response.headers.emplace_back("Retry-After", std::to_string(wait.count()));
         co_return xmpp::Failure{std::move(response)};
     }
-    auto checking = auth::device_of_key(service.server.storage(), service.server.hashes(), service.server.fake_salt_secret(), *jid, decoded->substr(colon + 1));
+    auto checking = auth::device_of_key(service.server.storage(), service.server.hashes(), service.server.fake_salt_secret(), *jid, decoded->substr(colon + 1),
+                                        [address = request.client_address](const storage::Device& device) { return may_come_from(device, address); });
     const auto device = co_await checking;
     if (!device) co_return xmpp::Failure{problem(503, "unavailable", "Keys cannot be checked at the moment; try again later.")};
     if (!*device) co_return xmpp::Failure{unauthorized()};

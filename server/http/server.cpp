@@ -20,6 +20,7 @@
 #include "server/http/proxies.h"
 #include "server/http/service.h"
 #include "server/log.h"
+#include "server/net/address.h"
 
 namespace server::http {
 namespace {
@@ -169,7 +170,7 @@ bool HttpServer::State::admit(const std::string& peer) const {
     if (stopping || connections.size() >= most_connections) return false;
     const auto config = service.server.config();
     for (const std::string& network : config->http.trusted_proxies)
-        if (is_in_network(peer, network)) return true;
+        if (net::is_in_network(peer, network)) return true;
     const auto found = by_address.find(peer);
     return found == by_address.end() || found->second < config->limits.logins_per_address;
 }

@@ -119,6 +119,23 @@ TEST_CASE("a token survives the server, and dies with its device") {
     CHECK(condition(with_token(server, token)) == "not-authorized");
 }
 
+TEST_CASE("a device that is used in one network alone logs in from nowhere else, by key or by token") {
+    LiveServer server{TERN_BINARY};
+    const std::string token = first_token(server);
+    const auto limit = [&](const std::string& networks) {
+        const std::string devices = "$(" TERN_BINARY " device list romeo@localhost --json --data " + server.data() + " | grep -o '\"id\": *\"[^\"]*' | head -1 | sed 's/.*\"//')";
+        const std::string command = std::string{TERN_BINARY} + " device limit --data " + server.data() + " -- romeo@localhost " + devices + " '" + networks + "' >/dev/null 2>&1";
+        return std::system(command.c_str());
+    };
+    REQUIRE(limit("192.0.2.0/24 2001:db8::/32") == 0);
+    CHECK_FALSE(WireClient{*server}.log_in("romeo@localhost/orchard", LiveServer::password));
+    CHECK(condition(with_token(server, token)) == "not-authorized");
+    REQUIRE(limit("192.0.2.0/24 127.0.0.0/8") == 0);
+    CHECK(WireClient{*server}.log_in("romeo@localhost/orchard", LiveServer::password));
+    CHECK(with_token(server, token).name == "success");
+    CHECK(limit("somewhere") != 0);
+}
+
 TEST_CASE("round trips until a session can be used") {
     const LiveServer server{TERN_BINARY};
     const auto next = [](Counted& client, const char* name) {

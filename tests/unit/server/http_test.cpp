@@ -16,6 +16,7 @@
 
 #include "server/http/proxies.h"
 #include "server/http/routes.h"
+#include "server/net/address.h"
 #include "tests/unit/server/running_server.h"
 
 namespace {
@@ -352,10 +353,10 @@ TEST_CASE("the client behind proxies is the last address that no trusted proxy h
         INFO(one.peer << " " << one.forwarded);
         CHECK(client_address(one.peer, one.forwarded, trusted) == one.client);
     }
-    CHECK_FALSE(server::http::is_in_network("10.0.0.1", "10.0.0.0/33"));
-    CHECK_FALSE(server::http::is_in_network("10.0.0.1", "10.0.0.0/x"));
-    CHECK(server::http::is_in_network("10.0.0.1", "0.0.0.0/0"));
-    CHECK_FALSE(server::http::is_in_network("10.0.0.128", "10.0.0.0/25"));
+    CHECK_FALSE(server::net::is_in_network("10.0.0.1", "10.0.0.0/33"));
+    CHECK_FALSE(server::net::is_in_network("10.0.0.1", "10.0.0.0/x"));
+    CHECK(server::net::is_in_network("10.0.0.1", "0.0.0.0/0"));
+    CHECK_FALSE(server::net::is_in_network("10.0.0.128", "10.0.0.0/25"));
 }
 
 TEST_CASE("HTTPS answers like HTTP, with the server's own certificate") {
