@@ -54,7 +54,7 @@ bool Pool::submit(Request& request) {
         const std::lock_guard lock{mutex_};
         if (waiting_.size() >= bound_) return false;
         waiting_.push_back(&request);
-        high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size());
+        high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size() + in_work_);
     }
     wake_.notify_one();
     return true;
@@ -64,7 +64,7 @@ QueueDepth Pool::depth() const {
     const std::lock_guard lock{mutex_};
     QueueDepth depth;
     depth.name = name_;
-    depth.depth = waiting_.size();
+    depth.depth = waiting_.size() + in_work_;
     depth.high_water = high_water_;
     if (!waiting_.empty()) {
         depth.oldest =
@@ -84,6 +84,7 @@ void Pool::work(Seat& seat) {
         if (waiting_.empty()) break;
         Request& request = *waiting_.front();
         waiting_.pop_front();
+        ++in_work_;
         lock.unlock();
         if (Clock::now() > request.deadline) {
             request.fail(
@@ -93,6 +94,7 @@ void Pool::work(Seat& seat) {
         }
         request.finish();
         lock.lock();
+        --in_work_;  // not before its answer is in the mailbox: an orderly end waits for that
     }
     lock.unlock();
     seat.leave();

@@ -48,7 +48,7 @@ public:
     Pool& operator=(const Pool&) = delete;
 
     bool submit(Request& request);  // false: too many wait already
-    QueueDepth depth() const;
+    QueueDepth depth() const;  // what is being worked on as well
 
 private:
     void work(Seat& seat);
@@ -61,7 +61,7 @@ private:
     std::condition_variable wake_;     // something waits, or it is over
     std::condition_variable stopped_;  // ends pauses
     std::deque<Request*> waiting_;
-    std::uint64_t high_water_ = 0;
+    std::uint64_t high_water_ = 0, in_work_ = 0;
     bool stopping_ = false;
     std::vector<std::jthread> threads_;
 };
