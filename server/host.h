@@ -15,6 +15,7 @@
 #include "server/hooks.h"
 #include "server/iq.h"
 #include "server/receipt.h"
+#include "server/session_state.h"
 #include "server/slots.h"
 #include "storage/storage.h"
 #include "xmpp/data_form.h"
@@ -118,6 +119,8 @@ public:
     Chain<void, Session&> unavailable;                      // it was available and is no more
     Chain<bool, Session&> lost;                             // its stream broke off; true: a module keeps it for resumption
     Chain<void, Session&> resumed;                          // … and goes on with a new stream, which has got what it lacked
+    Chain<void, Session&, SessionState&> storing;           // the server goes down: what the next one must know of a kept session
+    Chain<void, Session&, const SessionState&> restored;    // it is there again in that one, lost as before
     Chain<void, Session&> silent;                           // nothing came for limits.idle: ask for a sign of life
     Chain<void, Session&> ended;                            // it is about to be forgotten
 

@@ -180,6 +180,15 @@ void Presence::session_lost(Session& session) {
     if (session.is_available() || session.has_directed()) become_unavailable(session, unavailable_from(session.jid()), false);
 }
 
+void Presence::store(Session& session, SessionState& state) {
+    state["presence"] = {std::to_string(last_[session].since.time_since_epoch().count())};
+}
+
+void Presence::restore(Session& session, const SessionState& state) {
+    const SessionState::Texts* const texts = state.find("presence");
+    if (texts && !texts->empty()) last_[session].since = storage::Time{std::chrono::microseconds{number_of<std::int64_t>(texts->front())}};
+}
+
 // RFC 6121 §4.6.3
 void Presence::directed(Session& session, const Stanza& stanza, JidView to) {
     Account& account = session.account();

@@ -27,6 +27,10 @@ public:
     // The session ends without having said so, or its presence is to end: §4.5.2, §4.6.3.
     void session_lost(Session& session);
 
+    // When the session said so goes along to the next process.
+    void store(Session& session, SessionState& state);
+    void restore(Session& session, const SessionState& state);
+
     // To one contact, what all available resources last said (§3.1.5), or that they are unavailable (§3.2.2).
     void share(Account& account, xmpp::JidView contact);
     void withdraw(Account& account, xmpp::JidView contact);

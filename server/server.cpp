@@ -15,7 +15,7 @@
 namespace server {
 
 constexpr std::chrono::seconds queue_watch{1};
-constexpr std::chrono::seconds stop_wait{6}, stop_wait_without_storage{2};
+constexpr std::chrono::seconds stop_wait{6}, stop_wait_without_storage{2}, store_wait{10};
 
 struct Server::AddressCounts {
     std::mutex mutex;
@@ -24,6 +24,8 @@ struct Server::AddressCounts {
 };
 
 namespace {
+
+const xmpp::StreamError going_down{xmpp::StreamCondition::system_shutdown, "The server is going down."};
 
 std::unique_ptr<auth::SmsGateway> make_gateway(const Config::Sms& sms) {
     const auth::Log log = [](std::string_view level, std::string_view text) {
@@ -112,7 +114,9 @@ storage::Task<storage::Result<void>> Server::prepare() {
     rules.devices = [this] { return config()->limits.devices; };
     linking_ = std::make_unique<auth::Linking>(std::move(rules), *storage_, *hashes_, std::move(*loaded), [this] { return clock_.wall(); },
                                                [this](const xmpp::Jid& account, const storage::Device& device) { device_linked(account, device); });
-    co_return storage::Result<void>{};
+    auto restoring = restart_.begin();
+    auto begun = co_await restoring;
+    co_return begun;
 }
 
 Worker& Server::worker_of(std::string_view bare_jid) const {
@@ -179,14 +183,44 @@ xmpp::Result<void, std::string> Server::start() {
     };
     if (auto problem = listen(config->c2s.listen, false, addresses_.c2s)) return xmpp::Failure{*problem};
     if (auto problem = listen(config->c2s.direct_tls, true, addresses_.direct_tls)) return xmpp::Failure{*problem};
-    for (const auto& listener : listeners_) listener->worker().loop.post([here = listener.get()] { here->start(); });
     workers_.front()->loop.post([this] { watch_queues(); });
     for (const auto& worker : workers_) threads_.emplace_back([here = worker.get()] { here->loop.run(); });
+    restart_.wait();   // who comes for its session finds it
+    for (const auto& listener : listeners_) listener->worker().loop.post([here = listener.get()] { here->start(); });
     return {};
 }
 
+// A database that is down is not waited for: what was to be stored is lost with this process, messages are not.
+void Server::store_sessions() {
+    struct Progress {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::size_t storing;   // workers
+    };
+    const auto progress = std::make_shared<Progress>();   // who comes too late finds it still
+    progress->storing = workers_.size();
+    for (const auto& worker : workers_)
+        worker->loop.post([here = worker.get(), progress] {
+            here->spawn("storing sessions", [](Worker& at, std::shared_ptr<Progress> of_all) -> storage::Task<void> {
+                auto storing = Restart::store(at);
+                co_await storing;
+                const std::lock_guard lock{of_all->mutex};
+                --of_all->storing;
+                of_all->changed.notify_one();
+            }(*here, progress));
+        });
+    if (threads_.empty()) return settle();
+    std::unique_lock lock{progress->mutex};
+    if (!progress->changed.wait_for(lock, store_wait, [&] { return progress->storing == 0; })) log::warn("not all sessions were stored in time");
+}
+
 void Server::stop() {
-    if (threads_.empty()) return;
+    if (std::exchange(stopped_, true)) return;
+    if (threads_.empty()) {
+        for (const auto& worker : workers_) worker->go_down(going_down);
+        settle();
+        return store_sessions();
+    }
     std::mutex mutex;
     std::condition_variable changed;
     const auto everywhere = [&](const std::function<void(Worker&)>& what) {
@@ -209,7 +243,7 @@ void Server::stop() {
         }
         for (const auto& listener : listeners_)
             if (&listener->worker() == &worker) listener->stop();
-        worker.close_all({xmpp::StreamCondition::system_shutdown, "The server is going down."});
+        worker.go_down(going_down);
     });
     // Streams end by themselves when the last bytes are out and the clients have closed their half; stanzas that wait for
     // an account to be loaded go on when it is. Nothing, twice: what was on its way between two workers has arrived.
@@ -223,6 +257,8 @@ void Server::stop() {
         quiet_rounds = open == 0 ? quiet_rounds + 1 : 0;
         if (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     }
+    if (storage_->is_healthy()) store_sessions();
+    else log::warn("sessions are not stored: the database does not answer");
     for (const auto& worker : workers_) worker->loop.stop();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();

@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/net/loop.h"
 #include "server/net/tls.h"
+#include "server/restart.h"
 #include "server/retention.h"
 #include "server/worker.h"
 #include "storage/storage.h"
@@ -40,7 +41,8 @@ public:
 
     // Opens the c2s listeners, starts one thread per worker. Problems are returned as text, one per line.
     xmpp::Result<void, std::string> start();
-    // Closes every stream with system-shutdown, waits for what is stored, ends the threads. From the main thread.
+    // Ends every stream, waits for what is stored, stores what waits to be resumed, ends the threads. From the main thread;
+    // once. Without threads: settles.
     void stop();
 
     // In-process scenes: turns all workers' loops until none has anything to do.
@@ -85,6 +87,7 @@ public:
 
 private:
     xmpp::Result<void, std::string> load_certificates();
+    void store_sessions();
     void watch_queues();
 
     std::shared_ptr<const Config> config_;
@@ -101,7 +104,9 @@ private:
     std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::unique_ptr<Listener>> listeners_;
+    Restart restart_{*this};
     std::vector<std::thread> threads_;
+    bool stopped_ = false;
     Addresses addresses_;
     std::set<std::string> alarmed_;                         // queues that were warned of; the first worker's alone
     net::Timer queue_timer_;

@@ -6,8 +6,10 @@
 
 #include "server/account.h"
 #include "server/log.h"
+#include "server/session_state.h"
 #include "server/stream.h"
 #include "server/worker.h"
+#include "xmpp/parser.h"
 
 namespace server {
 
@@ -95,6 +97,28 @@ void Session::on_drained() {
         waiting_for_drain_.erase(waiting_for_drain_.begin() + static_cast<std::ptrdiff_t>(i));
         waiter.resume();
     }
+}
+
+void Session::store(SessionState& state) const {
+    auto& texts = state["session"];
+    texts = {std::to_string(bound_at_.time_since_epoch().count()), interested_ ? "interested" : "", backlog == Backlog::sent ? "sent" : "",
+             has_read_archive ? "read archive" : "", std::to_string(priority_), {}};
+    if (available_) presence_.write(texts.back(), {});
+    if (!has_directed()) return;
+    for (const xmpp::Jid& entity : *directed_) texts.push_back(entity.text());
+}
+
+void Session::restore(const SessionState& state) {
+    const SessionState::Texts* const texts = state.find("session");
+    if (!texts || texts->size() < 6) return;
+    bound_at_ = storage::Time{std::chrono::microseconds{number_of<std::int64_t>((*texts)[0])}};
+    interested_ = !(*texts)[1].empty();
+    has_read_archive = !(*texts)[3].empty();
+    if (const xmpp::Stanza presence = xmpp::parse_or_empty((*texts)[5])) set_available(presence, number_of<int>((*texts)[4]));
+    // What comes in while nobody has resumed it is for stream management to keep, unless it has to catch up first.
+    if (!(*texts)[2].empty() && takes_messages()) backlog = Backlog::sent;
+    for (std::size_t i = 6; i < texts->size(); ++i)
+        if (auto entity = xmpp::Jid::parse((*texts)[i])) directed().insert(std::move(*entity));
 }
 
 void Session::finish() {

@@ -24,6 +24,7 @@
 
 namespace server {
 
+class SessionState;
 class Stream;
 class Worker;
 
@@ -77,6 +78,10 @@ public:
     // Log entries that were sent and of which nobody knows yet whether they arrived, in the order of sending.
     struct Outstanding { LogPlace place; bool is_acknowledged_later; };
     std::span<const Outstanding> outstanding() const { return std::span{outstanding_}.subspan(arrived_); }
+    void sent_before(LogPlace place) { outstanding_.push_back({place, true}); }   // by the process before this one; not acknowledged
+    // Its own part of what is stored for the next process. `restore`: it is new, without a stream.
+    void store(SessionState& state) const;
+    void restore(const SessionState& state);
     void no_longer_outstanding(storage::LogId entry);   // account_log.cpp alone
     void finish();                                   // nobody will resume it: unavailable, forgotten
     void on_flushed();                               // its stream has handed everything to the kernel

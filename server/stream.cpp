@@ -247,6 +247,20 @@ void Stream::close(StreamError error) {
     close(error.condition == StreamCondition::connection_timeout);
 }
 
+// XEP-0198 §5: after </stream:stream> many a client does not ask for its session again. It sees a broken connection.
+void Stream::go_down(StreamError error) {
+    if (phase_ == Phase::closing) return;
+    const auto self = shared_from_this();
+    const std::shared_ptr<Session> session = session_;
+    if (!session || !worker_->host.lost.claim(*session)) return close(std::move(error));
+    session_ = nullptr;
+    phase_ = Phase::closing;
+    pending_.clear();
+    session->attach(nullptr);
+    session->on_drained();
+    if (transport_) transport_->close();
+}
+
 void Stream::close() { close(false); }
 
 void Stream::close(bool may_be_resumed) {

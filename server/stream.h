@@ -83,6 +83,7 @@ public:
     void send_xml(std::string_view xml);                 // a nonza, or a whole stanza
     void close(xmpp::StreamError error);                 // sends the error and the end tag
     void close();                                        // the end tag alone
+    void go_down(xmpp::StreamError error);               // that, or nothing at all when a module keeps the session for resumption
     // While something is awaited on behalf of this stream no further element is taken. Nested.
     void hold();
     void go_on();

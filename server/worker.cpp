@@ -201,10 +201,10 @@ void Worker::destroy(Connection& connection) {
     if (auto owned = release(connection)) loop.post([gone = std::move(owned)] {});
 }
 
-void Worker::close_all(const xmpp::StreamError& error) {
+void Worker::go_down(const xmpp::StreamError& error) {
     std::vector<Connection*> open;
     for (const auto& [connection, owned] : connections_) open.push_back(connection);
-    for (Connection* const connection : open) connection->stream().close(error);
+    for (Connection* const connection : open) connection->stream().go_down(error);
 }
 
 }  // namespace server

@@ -304,6 +304,22 @@ public:
     virtual Task<Result<void>> remove(AccountId account, std::string client, std::string token) = 0;
 };
 
+// A session that waits to be resumed while no server runs.
+struct StoredSession {
+    AccountId account = 0;
+    Jid jid;                      // full
+    std::string device;
+    std::string state;            // what the server keeps of it; text
+};
+
+class StoredSessions {
+public:
+    virtual ~StoredSessions() = default;
+    virtual Task<Result<void>> put(std::vector<StoredSession> sessions) = 0;   // all or none; one of a device that is gone is left out
+    // All of them. They are gone afterwards: a server that is killed leaves none that others have seen the end of.
+    virtual Task<Result<std::vector<StoredSession>>> take() = 0;
+};
+
 // A companion that waits for a device of some account to approve it.
 struct LinkRequest {
     std::string id, code;         // hashes of what the companion holds, and of what it shows
@@ -371,6 +387,7 @@ public:
     virtual Registrations& registrations() = 0;
     virtual LinkRequests& link_requests() = 0;
     virtual FastTokens& fast_tokens() = 0;
+    virtual StoredSessions& stored_sessions() = 0;
     virtual ServerSecrets& secrets() = 0;
 
     virtual std::vector<QueueDepth> queues() const = 0;

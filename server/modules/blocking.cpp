@@ -33,9 +33,16 @@ public:
         host.at<&Blocking::screen_outbound>(host.outbound, Station::screen, this);
         host.at<&Blocking::screen_inbound>(host.inbound, Station::screen, this);
         host.at<&Blocking::screen_stored>(host.leaving, this);
+        host.at<&Blocking::store>(host.storing, this);
+        host.at<&Blocking::restore>(host.restored, this);
     }
 
 private:
+    void store(Session& session, SessionState& state) {
+        if (wants_pushes_[session]) state[ns];
+    }
+    void restore(Session& session, const SessionState& state) { wants_pushes_[session] = state.find(ns) != nullptr; }
+
     storage::Task<storage::Result<void>> load(Account& account) {
         auto loading = worker_.storage().block_lists().load(account.id());
         const auto blocked = co_await loading;

@@ -96,6 +96,8 @@ public:
         host.iq.set<&Carbons::disable>(Asked::account, carbons_ns, "disable", this, Condition::not_allowed);
         host.bind_features.push_back(carbons_ns);
         host.at<&Carbons::enable_at_binding>(host.binding, this);
+        host.at<&Carbons::store>(host.storing, this);
+        host.at<&Carbons::restore>(host.restored, this);
         host.at<&Carbons::copy_sent>(host.outbound, Station::copy, this);
         host.at<&Carbons::strip_forged>(host.inbound, Station::stamp, this);
         host.at<&Carbons::copy_received>(host.inbound, Station::copy, this);
@@ -115,6 +117,11 @@ private:
         enabled_[*iq.session] = on;
         return IqReply::result();
     }
+
+    void store(Session& session, SessionState& state) {
+        if (enabled_[session]) state[carbons_ns];
+    }
+    void restore(Session& session, const SessionState& state) { enabled_[session] = state.find(carbons_ns) != nullptr; }
 
     // §8: what this resource sends, to the others.
     Verdict copy_sent(Passage& passage) {

@@ -136,6 +136,8 @@ public:
         host.nonzas.add<&ClientState::on_inactive>(csi, "inactive", this);
         host.at<&ClientState::leaving>(host.leaving, this);
         host.at<&ClientState::become_active>(host.resumed, this);  // §5.2
+        host.at<&ClientState::store>(host.storing, this);
+        host.at<&ClientState::restore>(host.restored, this);
     }
 
 private:
@@ -173,6 +175,16 @@ private:
     // §5.1: what was held is on its way before anything else that the client asked for.
     void become_active(Session& session) {
         if (const auto state = std::move(inactive_[session])) send_held(session, *state);
+    }
+
+    // Who resumes is active, so what is held is for stream management to keep: it is stored behind this module.
+    void store(Session& session, SessionState& state) {
+        if (!inactive_[session]) return;
+        become_active(session);
+        state[csi];
+    }
+    void restore(Session& session, const SessionState& state) {
+        if (state.find(csi)) inactive_[session] = std::make_unique<Inactive>();
     }
 
     Verdict leaving(Leaving& leaving) {

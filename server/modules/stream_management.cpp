@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::string_view sm = "urn:xmpp:sm:3";
 constexpr std::chrono::seconds longest_resumption{600};
+constexpr std::chrono::seconds least_after_restart{10};  // clients could not come back while there was no server
 constexpr std::chrono::seconds ack_patience{1};     // an asked-for ack waits so long for what is being stored
 constexpr std::size_t most_unacked = 10000;         // stanzas in one queue
 constexpr std::size_t ask_after = 5;                // unacked stanzas without a request for an ack
@@ -59,6 +60,8 @@ public:
         host.at<&StreamManagement::leaving>(host.leaving, this);
         host.at<&StreamManagement::lost>(host.lost, this);
         host.at<&StreamManagement::ended>(host.ended, this);
+        host.at<&StreamManagement::store>(host.storing, this);
+        host.at<&StreamManagement::restore>(host.restored, this);
     }
 
 private:
@@ -89,6 +92,7 @@ private:
         std::vector<std::coroutine_handle<>> when_settled;   // resumptions wait for what is being stored
         net::Timer patience;
         net::Timer expiry;
+        storage::Time expires{};            // while no stream has the session
     };
 
     void offer(Stream& stream, xmpp::XmlWriter& features) {
@@ -122,6 +126,9 @@ private:
     void settle(State& state, std::uint32_t number);
     Verdict leaving(Leaving& leaving);
     bool lost(Session& session);
+    void expire_after(State& state, net::Duration time);
+    void store(Session& session, SessionState& stored);
+    void restore(Session& session, const SessionState& stored);
     void ended(Session& session);
 
     Worker& worker_;
@@ -270,10 +277,52 @@ bool StreamManagement::lost(Session& session) {
     State* const state = states_[session].get();
     if (!state || state->id.empty()) return false;
     state->asked = state->ask_now = false;
-    state->expiry.start(worker_.loop, state->max, [held = session.weak_from_this()] {
-        if (const auto session_held = held.lock()) session_held->finish();
-    });
+    expire_after(*state, state->max);
     return true;
+}
+
+void StreamManagement::expire_after(State& state, net::Duration time) {
+    state.expires = worker_.now() + std::chrono::duration_cast<storage::Time::duration>(time);
+    state.expiry.start(worker_.loop, time, [held = state.session->weak_from_this()] {
+        if (const auto session = held.lock()) session->finish();
+    });
+}
+
+// ---- the next process goes on with it --------------------------------------------------------------------------------------
+
+// The server has waited for what was being stored. Is something not stored even so, the client sends it again.
+void StreamManagement::store(Session& session, SessionState& stored) {
+    const State* const state = states_[session].get();
+    if (!state) return;
+    auto& texts = stored[sm];
+    texts = {state->id, std::to_string(state->max.count()), std::to_string(state->settled), std::to_string(state->acked),
+             std::to_string(state->expires.time_since_epoch().count())};
+    for (const Unacked& unacked : state->unacked) {
+        texts.push_back(std::to_string(unacked.logged_as.entry));
+        texts.emplace_back(unacked.logged_as.in_turn ? "in turn" : "");
+        texts.emplace_back(unacked.wire.bytes());
+    }
+}
+
+void StreamManagement::restore(Session& session, const SessionState& stored) {
+    const SessionState::Texts* const texts = stored.find(sm);
+    if (!texts || texts->size() < 5) return;
+    auto& state = states_[session];
+    state = std::make_unique<State>();
+    state->session = &session;
+    state->id = (*texts)[0];
+    state->max = std::chrono::seconds{number_of<std::int64_t>((*texts)[1])};
+    state->taken = state->settled = number_of<std::uint32_t>((*texts)[2]);
+    state->sent = state->acked = number_of<std::uint32_t>((*texts)[3]);
+    for (std::size_t i = 5; i + 2 < texts->size(); i += 3) {
+        const LogPlace place{number_of<storage::LogId>((*texts)[i]), !(*texts)[i + 1].empty()};
+        state->unacked.push_back({xmpp::Wire{(*texts)[i + 2]}, place});
+        ++state->sent;
+        if (place) session.sent_before(place);
+    }
+    resumable_[state->id] = session.weak_from_this();
+    const storage::Time expires{std::chrono::microseconds{number_of<std::int64_t>((*texts)[4])}};
+    expire_after(*state, std::max<net::Duration>(expires - worker_.now(), least_after_restart));
 }
 
 void StreamManagement::resume(Stream& stream, const xmpp::Stanza& element) {

@@ -187,6 +187,16 @@ const std::vector<Migration>& migrations() {
                 PRIMARY KEY (account_id, client, is_new),
                 FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
             ) $TABLE)"}},
+        // Sessions that wait to be resumed while no server runs.
+        {5,
+         {R"(CREATE TABLE IF NOT EXISTS stored_sessions (
+                account_id $INT NOT NULL,
+                resource $KEY(1023) NOT NULL,
+                device $KEY(128) NOT NULL,
+                state $XML NOT NULL,
+                PRIMARY KEY (account_id, resource),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }

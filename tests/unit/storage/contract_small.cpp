@@ -350,3 +350,29 @@ TEMPLATE_TEST_CASE("a client has a token and perhaps a newer one, and they go wi
     const auto orphan = o.run(tokens.put(id, token("t5")));
     CHECK_FALSE(orphan.ok());
 }
+
+TEMPLATE_TEST_CASE("sessions are stored for the next server, taken once, and go with their device", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& sessions = o.storage->stored_sessions();
+    const AccountId id = o.create("romeo@montague.example", {device("phone"), device("tablet")});
+    const auto session = [id](const std::string& resource, std::string of, std::string state) {
+        return storage::StoredSession{id, jid("romeo@montague.example/" + resource), std::move(of), std::move(state)};
+    };
+    CHECK(o.get(sessions.take()).empty());
+    const std::string big(300000, 'x');
+    must(o.run(sessions.put({session("orchard", "phone", "4:state"), session("Orchard 🌹", "phone", big)})));
+    must(o.run(sessions.put({session("street", "tablet", "s"), session("nowhere", "revoked", "s")})));   // no such device
+    must(o.run(o.storage->accounts().remove_device(id, "tablet")));
+    auto taken = o.get(sessions.take());
+    REQUIRE(taken.size() == 2);
+    if (taken[0].state == big) std::swap(taken[0], taken[1]);
+    CHECK(taken[0].account == id);
+    CHECK(taken[0].jid == jid("romeo@montague.example/orchard"));
+    CHECK(taken[0].device == "phone");
+    CHECK(taken[0].state == "4:state");
+    CHECK(taken[1].jid == jid("romeo@montague.example/Orchard 🌹"));
+    CHECK(taken[1].state == big);
+    CHECK(o.get(sessions.take()).empty());
+    must(o.run(sessions.put({})));
+    CHECK(o.get(sessions.take()).empty());
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// A restart without loss: when the server goes down, sessions that wait to be resumed are stored; the next process has
+// them again, available as they were, before the first client is let in. What a session consists of is written and read
+// by its owners (Host::storing, Host::restored). After a crash nothing is stored, and messages come from the log.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+
+#include "storage/storage.h"
+
+namespace server {
+
+class Account;
+class Server;
+class Worker;
+
+class Restart {
+public:
+    explicit Restart(Server& server) : server_{server} {}
+
+    // Takes what was stored, and has the workers restore it when their loops turn. Call on a thread with an Executor.
+    storage::Task<storage::Result<void>> begin();
+    // Blocks until that is done; the loops turn on other threads.
+    void wait() const;
+    // On the worker's thread, whose streams are gone: its sessions go to storage. Problems are logged.
+    static storage::Task<void> store(Worker& worker);
+
+private:
+    using Waiting = std::deque<storage::StoredSession>;
+    storage::Task<void> restore_each(Worker& worker, std::shared_ptr<Waiting> waiting);
+
+    Server& server_;
+    std::atomic<std::size_t> at_work_ = 0;   // restore_each() that have not ended
+};
+
+}  // namespace server
