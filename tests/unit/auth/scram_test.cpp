@@ -227,6 +227,11 @@ TEST_CASE("an authzid may only be the account's own bare JID") {
     }
 }
 
+TEST_CASE("XEP-0474 §6.3: the example's hash") {
+    const std::string advertised = downgrade_protection({"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}, {"tls-server-end-point", "tls-exporter"});
+    CHECK(xmpp::base64(digest(Hash::sha1, advertised)) == "G6k/rBLDqgOhRRaCuuatSDFkJ08=");
+}
+
 TEST_CASE("XEP-0474: the server's first message carries the hash of what was advertised") {
     const std::string advertised =
         downgrade_protection({"SCRAM-SHA-1", "PLAIN"}, {"tls-server-end-point", "tls-exporter"});
