@@ -71,7 +71,8 @@ public:
                 log_("error", "SMS gateway: a header with a line break is left out");
                 continue;
             }
-            add_header(name + ": " + value);
+            std::string line = name;
+            add_header(line.append(": ").append(value));
         }
         add_header("Content-Type: " + rules_.content_type);
         add_header("Expect:");  // bodies are short: no 100-continue

@@ -90,7 +90,7 @@ Task<Answer> reload(Context& context, Arguments) {
     if (!report.problems.empty()) {
         std::string text = "nothing was changed:";
         for (const std::string& problem : report.problems) text += "\n  " + problem;
-        co_return failure(Problem::Kind::bad_request, std::move(text));
+        co_return failure(Problem::Kind::bad_request, text);
     }
     Json answer{{"message", report.kept_certificates ? "read the configuration again, but the certificates could not be loaded: the old ones stay; the log says why"
                                                      : "read the configuration and the certificates again"}};
