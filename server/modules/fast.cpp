@@ -109,7 +109,7 @@ private:
         if (is_true(fast.attr("invalidate"))) {
             auto removing = tokens.remove(account.id(), client, token);
             const auto removed = co_await removing;
-            if (!removed) log::warn("token not removed", {{"jid", account.jid().text()}, {"why", removed.error().text}});
+            if (!removed) co_return xmpp::Failure{auth::SaslCondition::temporary_auth_failure};   // the client would take it for gone
             co_return Answer{std::string{}};
         }
         for (const storage::FastToken& each : *found)
