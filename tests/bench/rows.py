@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The rows of the table: which work, and which of its numbers counts."""
+
+import statistics
+from dataclasses import dataclass
+from typing import Callable
+
+
+@dataclass
+class Row:
+    name: str
+    title: str
+    arguments: Callable  # (results so far, server) -> the generator's arguments
+    of: Callable  # run -> the number that counts
+    more_is_better: bool = True
+    archives: bool = False
+    fresh: bool = False  # the server is started again before each run
+    tls: bool = False
+    raw: bool = False  # the relay can do it as well
+    source: str = ""  # the row whose runs have this number, too
+
+    def work(self, results, server):
+        work = [str(argument) for argument in self.arguments(results, server)]
+        return [*work, "--tls", "starttls"] if self.tls else work
+
+
+def per_cpu(run):
+    return run["per_cpu"]
+
+
+def rows_for(quick):
+    accounts = 300 if quick else 2000
+    sessions = 300 if quick else 2000
+    seconds = 2 if quick else 6
+    common = ["--accounts", accounts, "--seconds", seconds]
+    crowd = [*common, "--sessions", sessions]
+
+    def always(*work):
+        return lambda results, server: work
+
+    def half_load(results, server):
+        runs = results.get(("chat", server), [])
+        rate = statistics.median(run["per_cpu"] for run in runs) / 2 if runs else 1000
+        return ["latency", *crowd, "--rate", int(rate)]
+
+    ring = 100 if quick else 500
+    away = ["offline", "--accounts", accounts, "--sessions", 100 if quick else 400, "--messages", 20 if quick else 50]
+    return [
+        Row("idle", "bytes per idle session", always("idle", *crowd, "--sessions", accounts - 100), lambda run: run["per_session"],
+            more_is_better=False, fresh=True),
+        Row("idle-tls", "bytes per idle session, TLS", always("idle", *crowd, "--sessions", accounts - 100),
+            lambda run: run["per_session"], more_is_better=False, fresh=True, tls=True),
+        Row("login", "logins per CPU-second, SCRAM", always("login", *common), per_cpu),
+        Row("login-tls", "logins per CPU-second, STARTTLS, SCRAM", always("login", *common), per_cpu, tls=True),
+        Row("chat", "messages per CPU-second", always("chat", *crowd), per_cpu, raw=True),
+        Row("chat-16", "… 16 at a time", always("chat", *crowd, "--window", 16), per_cpu, raw=True),
+        Row("chat-1k", "… of 1 KiB", always("chat", *crowd, "--body", 1024), per_cpu, raw=True),
+        Row("chat-tls", "… over TLS", always("chat", *crowd), per_cpu, tls=True),
+        Row("chat-acks", "… with acks (XEP-0198)", always("chat", *crowd, "--acks"), per_cpu),
+        Row("chat-grown", "… with ten times the sessions", always("chat", *common, "--sessions", sessions * (3 if quick else 5)),
+            per_cpu, raw=True),
+        Row("archive", "archived messages per CPU-second", always("chat", *crowd), per_cpu, archives=True),
+        Row("archive-acks", "… and acked (Tern: when committed)", always("chat", *crowd, "--acks", "--window", 4), per_cpu,
+            archives=True),
+        Row("archive-acks-p99", "p99 of that ack, ms", always("chat", *crowd[:-1], sessions // 10, "--acks"),
+            lambda run: run["p99_ms"], more_is_better=False, archives=True),
+        Row("latency", "p99 at 2,000 messages a second, ms", always("latency", *crowd, "--rate", 2000),
+            lambda run: run["p99_ms"], more_is_better=False, raw=True),
+        Row("latency-half", "p99 at half of its own full load, ms", half_load, lambda run: run["p99_ms"], more_is_better=False),
+        Row("presence", "presence deliveries per CPU-second", always("presence", "--accounts", ring, "--sessions", ring,
+                                                                      "--seconds", seconds), per_cpu),
+        Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),
+        Row("offline-drain", "… and handed over", always(), lambda run: run["drain_per_cpu"], source="offline-store"),
+        Row("storm", "sessions back per second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
+            lambda run: run["sessions"] / run["seconds"], tls=True),
+        Row("storm-p99", "p99 of those who stayed meanwhile, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
+            source="storm"),
+    ]
