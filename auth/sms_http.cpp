@@ -1,321 +1,75 @@
 // SPDX-License-Identifier: MIT
-// The SMS gateway that POSTs to a provider, by libcurl, which is included here alone. One thread drives all
-// requests (curl_multi): a provider that is slow with one SMS does not hold up the others, nor does one that
-// waits for a retry.
-#include <algorithm>
-#include <deque>
-#include <iterator>
-#include <map>
-#include <mutex>
-#include <optional>
-#include <random>
-#include <set>
-#include <thread>
-#include <utility>
-
-#include <curl/curl.h>
-
+// The SMS gateway that POSTs to a provider.
 #include "auth/sms.h"
+#include "auth/webhook.h"
 
 namespace auth {
 
 namespace {
 
-using Steady = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr std::size_t most_in_flight = 16;
-constexpr milliseconds longest_pause{60'000};
-constexpr milliseconds longest_poll{1'000};
-
-struct FreeEasy {
-    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct FreeMulti {
-    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct FreeList {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-
-void initialise_once() {
-    static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
-    (void)done;  // a failure shows at the first curl_easy_init
+WebhookRules webhook_rules(const HttpGatewayRules& rules) {
+    WebhookRules webhook;
+    webhook.queue = "sms";
+    webhook.headers = rules.headers;
+    webhook.content_type = rules.content_type;
+    webhook.timeout = rules.timeout;
+    webhook.attempts = rules.attempts;
+    webhook.per_second = rules.per_second;
+    webhook.waiting = rules.waiting;
+    webhook.first_pause = rules.first_pause;
+    return webhook;
 }
-
-std::size_t discard(char*, std::size_t size, std::size_t count, void*) { return size * count; }
-
-bool is_header_text(std::string_view text) {
-    return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
-}
-
-struct Waiting {
-    Sms sms;
-    std::uint32_t attempts = 0;  // made so far
-    Steady::time_point since = Steady::now();
-};
-
-struct Request {
-    Waiting what;
-    std::string url, body;
-    std::unique_ptr<CURL, FreeEasy> easy;
-};
 
 class HttpGateway final : public SmsGateway {
 public:
-    HttpGateway(HttpGatewayRules rules, Log log) : rules_{std::move(rules)}, log_{std::move(log)} {
-        initialise_once();
-        multi_.reset(curl_multi_init());
-        for (const auto& [name, value] : rules_.headers) {
-            if (!is_header_text(name) || !is_header_text(value)) {
-                log_("error", "SMS gateway: a header with a line break is left out");
-                continue;
-            }
-            std::string line = name;
-            add_header(line.append(": ").append(value));
-        }
-        add_header("Content-Type: " + rules_.content_type);
-        add_header("Expect:");  // bodies are short: no 100-continue
-        tokens_ = rules_.per_second;
-        thread_ = std::thread{[this] { run(); }};
+    HttpGateway(HttpGatewayRules rules, Log log)
+        : rules_{std::move(rules)}, log_{std::move(log)}, webhook_{std::make_unique<Webhook>(webhook_rules(rules_))} {
+        for (const auto& [name, value] : rules_.headers)
+            if (!is_header(name, value)) log_("error", "SMS gateway: a header with a line break is left out");
     }
 
     ~HttpGateway() override {
-        {
-            const std::lock_guard lock{mutex_};
-            stopping_ = true;
-        }
-        curl_multi_wakeup(multi_.get());
-        thread_.join();
+        webhook_.reset();
+        if (dropped_ > 0) log_("error", "SMS gateway stopped with " + std::to_string(dropped_) + " SMS not sent");
     }
-
     HttpGateway(const HttpGateway&) = delete;
     HttpGateway& operator=(const HttpGateway&) = delete;
 
     bool send(Sms sms) override {
-        {
-            const std::lock_guard lock{mutex_};
-            if (stopping_ || taken_.size() + arrived_.size() >= rules_.waiting) {
-                count(false);
-                return false;
-            }
-            Waiting waiting{std::move(sms)};
-            arrived_.push_back(std::move(waiting));
-            high_water_ = std::max<std::uint64_t>(high_water_, taken_.size() + arrived_.size());
-        }
-        curl_multi_wakeup(multi_.get());
-        return true;
+        Webhook::Post post;
+        post.url = filled(rules_.url, sms, "urlencoded");
+        post.body = filled(rules_.body, sms, rules_.content_type);
+        post.done = [this, to = masked(sms.to)](const Webhook::Ending& ending) { ended(to, ending); };
+        post.again = [this, to = masked(sms.to)](std::string_view reason, std::uint32_t attempt) {
+            log_("warn", "SMS to " + to + " not accepted yet (" + std::string{reason} + "), attempt " + std::to_string(attempt) + " of " +
+                             std::to_string(rules_.attempts));
+        };
+        const bool is_taken = webhook_->post(std::move(post));
+        if (!is_taken) count(false);
+        return is_taken;
     }
 
-    storage::QueueDepth depth() const override {
-        const std::lock_guard lock{mutex_};
-        storage::QueueDepth depth;
-        depth.name = "sms";
-        depth.depth = taken_.size() + arrived_.size();
-        depth.high_water = high_water_;
-        std::optional<Steady::time_point> oldest;
-        if (!taken_.empty()) oldest = *taken_.begin();
-        if (!arrived_.empty())
-            oldest = std::min(oldest.value_or(arrived_.front().since), arrived_.front().since);
-        if (oldest)
-            depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - *oldest);
-        return depth;
-    }
+    storage::QueueDepth depth() const override { return webhook_->depth(); }
 
 private:
-    void add_header(const std::string& line) {
-        if (curl_slist* longer = curl_slist_append(headers_.get(), line.c_str())) {
-            (void)headers_.release();
-            headers_.reset(longer);
-        }
-    }
-
-    void run() {
-        std::optional<Steady::time_point> deadline;  // once the gateway is being destroyed
-        while (true) {
-            const bool stopping = take_arrived();
-            const auto now = Steady::now();
-            if (stopping && !deadline) deadline = now + rules_.timeout;
-            if (deadline) drop_from(*deadline);
-            if (deadline && now >= *deadline) break;
-            start_due(now);
-            int running = 0;
-            curl_multi_perform(multi_.get(), &running);
-            finish_done(deadline);
-            if (deadline && due_.empty() && requests_.empty()) break;
-            curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(pause(deadline).count()), nullptr);
-        }
-        dropped_ += due_.size() + requests_.size();
-        if (dropped_ > 0)
-            log_("error", "SMS gateway stopped with " + std::to_string(dropped_) + " SMS not sent");
-        for (auto& [easy, request] : requests_) curl_multi_remove_handle(multi_.get(), easy);
-        requests_.clear();
-    }
-
-    bool take_arrived() {
-        const std::lock_guard lock{mutex_};
-        for (Waiting& waiting : arrived_) {
-            taken_.insert(waiting.since);
-            due_.emplace(waiting.since, std::move(waiting));
-        }
-        arrived_.clear();
-        return stopping_;
-    }
-
-    // What would be due too late is not waited for.
-    void drop_from(Steady::time_point deadline) {
-        const auto first = due_.lower_bound(deadline);
-        dropped_ += static_cast<std::size_t>(std::distance(first, due_.end()));
-        due_.erase(first, due_.end());
-    }
-
-    // A token bucket of one second.
-    void refill(Steady::time_point now) {
-        const double passed = std::chrono::duration<double>(now - refilled_).count();
-        tokens_ = std::min<double>(rules_.per_second, tokens_ + passed * rules_.per_second);
-        refilled_ = now;
-    }
-
-    void start_due(Steady::time_point now) {
-        refill(now);
-        while (!due_.empty() && due_.begin()->first <= now && tokens_ >= 1 &&
-               requests_.size() < most_in_flight) {
-            Waiting waiting = std::move(due_.extract(due_.begin()).mapped());
-            tokens_ -= 1;
-            ++waiting.attempts;
-            start(std::move(waiting));
-        }
-    }
-
-    void start(Waiting waiting) {
-        auto request = std::make_unique<Request>();
-        request->what = std::move(waiting);
-        request->url = filled(rules_.url, request->what.sms, "urlencoded");
-        request->body = filled(rules_.body, request->what.sms, rules_.content_type);
-        request->easy.reset(curl_easy_init());
-        CURL* easy = request->easy.get();
-        const bool ready =
-            easy != nullptr && curl_easy_setopt(easy, CURLOPT_URL, request->url.c_str()) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request->body.size())) ==
-                CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.c_str()) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get()) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(rules_.timeout.count())) ==
-                CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &discard) == CURLE_OK &&
-            curl_multi_add_handle(multi_.get(), easy) == CURLM_OK;
-        if (!ready) {
-            give_up(request->what, "the request cannot be set up");
-            return;
-        }
-        requests_.emplace(easy, std::move(request));
-    }
-
-    void finish_done(const std::optional<Steady::time_point>& deadline) {
-        int left = 0;
-        while (CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
-            if (message->msg != CURLMSG_DONE) continue;
-            const CURLcode result = message->data.result;
-            CURL* easy = message->easy_handle;
-            auto node = requests_.extract(easy);
-            long status = 0;
-            curl_off_t retry_after = 0;
-            curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-            curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
-            curl_multi_remove_handle(multi_.get(), easy);
-            judge(std::move(node.mapped()->what), result, status, std::chrono::seconds{retry_after},
-                  deadline);
-        }
-    }
-
-    void judge(Waiting what, CURLcode result, long status, std::chrono::seconds retry_after,
-               const std::optional<Steady::time_point>& deadline) {
-        if (result == CURLE_OK && status >= 200 && status < 300) {
-            count(true);
-            forget(what);
-            return;
-        }
-        const std::string reason =
-            result == CURLE_OK ? "status " + std::to_string(status) : std::string{curl_easy_strerror(result)};
-        const bool is_final = result == CURLE_OK && status < 500 && status != 408 && status != 429;
-        if (is_final || what.attempts >= rules_.attempts) return give_up(what, reason);
-        const auto again = Steady::now() + pause_after(what.attempts, retry_after);
-        if (deadline && again >= *deadline) return give_up(what, reason + ", and the gateway stops");
-        log_("warn", "SMS to " + masked(what.sms.to) + " not accepted yet (" + reason + "), attempt " +
-                         std::to_string(what.attempts) + " of " + std::to_string(rules_.attempts));
-        due_.emplace(again, std::move(what));
-    }
-
-    // Doubled each time, of which a random half is taken off: a provider that comes back is not hit by all at
-    // once.
-    milliseconds pause_after(std::uint32_t attempts, std::chrono::seconds retry_after) {
-        const auto grown =
-            std::min(longest_pause, rules_.first_pause * (std::int64_t{1} << std::min(attempts - 1, 16U)));
-        std::uniform_int_distribution<milliseconds::rep> jitter{grown.count() / 2, grown.count()};
-        return std::max(milliseconds{jitter(random_)}, std::min(longest_pause, milliseconds{retry_after}));
-    }
-
-    void give_up(const Waiting& what, const std::string& reason) {
-        log_("error", "SMS to " + masked(what.sms.to) + " not sent after " + std::to_string(what.attempts) +
-                          " attempts: " + reason);
-        count(false);
-        forget(what);
-    }
-
-    void forget(const Waiting& what) {
-        const std::lock_guard lock{mutex_};
-        taken_.erase(taken_.find(what.since));
-    }
-
-    // Until the next SMS is due and there is a token for it, or something happens on a socket.
-    milliseconds pause(const std::optional<Steady::time_point>& deadline) const {
-        const auto now = Steady::now();
-        auto until = now + longest_poll;
-        if (!due_.empty() && requests_.size() < most_in_flight) {
-            auto start = std::max(due_.begin()->first, now);
-            if (tokens_ < 1 && rules_.per_second > 0) {
-                const std::chrono::duration<double> wait{(1 - tokens_) / rules_.per_second};
-                start = std::max(start, refilled_ + std::chrono::duration_cast<Steady::duration>(wait));
-            }
-            until = std::min(until, start);
-        }
-        if (deadline) until = std::min(until, *deadline);
-        return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(until - now));
+    // On the webhook's thread.
+    void ended(const std::string& to, const Webhook::Ending& ending) {
+        using Kind = Webhook::Ending::Kind;
+        count(ending.kind == Kind::accepted);
+        if (ending.kind == Kind::dropped) ++dropped_;
+        if (ending.kind == Kind::refused || ending.kind == Kind::unanswered)
+            log_("error", "SMS to " + to + " not sent after " + std::to_string(ending.attempts) + " attempts: " + ending.reason);
     }
 
     const HttpGatewayRules rules_;
     const Log log_;
-    std::unique_ptr<CURLM, FreeMulti> multi_;
-    std::unique_ptr<curl_slist, FreeList> headers_;
-
-    mutable std::mutex mutex_;
-    std::deque<Waiting> arrived_;              // guarded by mutex_, as are the three below
-    std::multiset<Steady::time_point> taken_;  // since when each one waits that the thread has
-    std::uint64_t high_water_ = 0;
-    bool stopping_ = false;
-
-    // The thread's own.
-    std::multimap<Steady::time_point, Waiting> due_;
-    std::map<CURL*, std::unique_ptr<Request>> requests_;
-    std::size_t dropped_ = 0;
-    double tokens_ = 0;
-    Steady::time_point refilled_ = Steady::now();
-    std::minstd_rand random_{std::random_device{}()};
-    std::thread thread_;
+    std::size_t dropped_ = 0;             // the webhook's thread's, while it lives
+    std::unique_ptr<Webhook> webhook_;
 };
 
 }  // namespace
 
 std::unique_ptr<SmsGateway> http_gateway(HttpGatewayRules rules, Log log) {
-    // Zero would mean that no SMS is ever sent, without a word.
-    rules.per_second = std::max(rules.per_second, 1U);
-    rules.attempts = std::max(rules.attempts, 1U);
     return std::make_unique<HttpGateway>(std::move(rules), std::move(log));
 }
 

@@ -70,6 +70,14 @@ struct Config {
         std::uint32_t per_second = 10;
     } sms;
 
+    struct Push {                                    // XEP-0357
+        std::string show = "count";                  // of a message, to push services: "count", "sender", "body"
+        std::string url;                             // where our own service posts notifications; empty: there is none
+        std::vector<std::string> headers;            // "Name: value"
+        std::chrono::milliseconds timeout{10000};
+        std::uint32_t per_second = 100;
+    } push;
+
     struct Auth {
         std::uint32_t iterations = 10000;            // of passwords (XEP-0438); device keys need no more than 4096
         bool plain = true;                           // offer PLAIN, under TLS only
@@ -119,6 +127,8 @@ struct Config {
     bool is_admin(xmpp::JidView bare) const;
 };
 
+// "Name: value", taken apart.
+std::vector<std::pair<std::string, std::string>> header_lines(const std::vector<std::string>& lines);
 // "500ms", "30s", "10m", "12h", "30d", "2w"; nullopt for anything else, a number without a unit among them.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 // "127.0.0.1:5222", "[::1]:5222", "localhost:0" (any free port, for tests); the brackets are not part of the host.

@@ -109,6 +109,18 @@ const Key table[] = {
     {"sms.per_second", restart, Number{at<&C::sms, &C::Sms::per_second>, 1, 100'000},
      "gateway http: SMS sent in a second at most"},
 
+    {"push.show", live, Text{at<&C::push, &C::Push::show>, values::push_show},
+     "what push services are told of a message: count (that there is one), sender, or body (both)"},
+    {"push.url", restart, Text{at<&C::push, &C::Push::url>, values::http_url},
+     "where the push service at push.DOMAIN posts notifications; empty: there is no such service", Shown::never},
+    {"push.headers", restart, List{at<&C::push, &C::Push::headers>, values::header_line},
+     "further headers of these posts, \"Name: value\"", Shown::never},
+    {"push.timeout", restart,
+     Milliseconds{at<&C::push, &C::Push::timeout>, milliseconds{100}, milliseconds{600'000}},
+     "how long one attempt may take; a plain number is milliseconds"},
+    {"push.per_second", restart, Number{at<&C::push, &C::Push::per_second>, 1, 100'000},
+     "notifications posted in a second at most"},
+
     // RFC 5802 §5.1: not below 4096.
     {"auth.iterations", live, Number{at<&C::auth, &C::Auth::iterations>, 4096, 10'000'000},
      "PBKDF2 iterations of new passwords"},

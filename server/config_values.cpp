@@ -66,6 +66,16 @@ std::string one_of(std::string_view value, std::initializer_list<std::string_vie
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> header_lines(const std::vector<std::string>& lines) {
+    std::vector<std::pair<std::string, std::string>> headers;
+    for (const std::string& line : lines) {
+        const std::size_t colon = line.find(':');
+        const std::size_t value = line.find_first_not_of(' ', colon + 1);
+        if (colon != std::string::npos) headers.emplace_back(line.substr(0, colon), value == std::string::npos ? "" : line.substr(value));
+    }
+    return headers;
+}
+
 std::optional<ListenAddress> parse_listen_address(std::string_view text) {
     const std::size_t colon = text.rfind(':');
     if (colon == text.npos) return std::nullopt;
@@ -152,6 +162,8 @@ std::string storage_url(std::string& value) {
 }
 
 std::string sms_gateway(std::string& value) { return one_of(value, {"console", "http", "file"}); }
+
+std::string push_show(std::string& value) { return one_of(value, {"count", "sender", "body"}); }
 
 std::string sms_text(std::string& value) {
     return value.find("{pin}") != value.npos ? "" : "a text with {pin} in it, e.g. \"Your code is {pin}.\"";

@@ -25,6 +25,7 @@ std::string storage_url(std::string& value);
 std::string sms_gateway(std::string& value);
 std::string sms_text(std::string& value);
 std::string sms_body(std::string& value);
+std::string push_show(std::string& value);
 std::string http_url(std::string& value);  // or empty
 std::string content_type(std::string& value);
 std::string header_line(std::string& value);

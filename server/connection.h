@@ -25,6 +25,7 @@ public:
 
     void start();                                    // on its worker's thread, once adopted
     Stream& stream() const { return *stream_; }
+    bool is_lingering() const { return closing_ && unsent_ == 0; }   // all is said; the client has not closed its half yet
 
     void send(xmpp::Wire bytes) override;
     void close() override;

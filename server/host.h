@@ -54,6 +54,12 @@ struct DiscoTable {
     void account_feature(std::string_view ns) { account.features.emplace_back(ns); }
 };
 
+// An entity of ours that is neither the server nor an account: who it is, and what it alone answers.
+struct ServiceOf {
+    DiscoTable::Of disco;
+    IqTable iq;                                  // under Asked::service
+};
+
 // A top-level element that is not a stanza, on a stream that has logged in (or, before_login, has not yet).
 struct NonzaTable {
     struct Entry { void* module; void (*call)(void*, Stream&, const xmpp::Stanza&); };
@@ -134,6 +140,8 @@ public:
     NonzaTable nonzas, nonzas_before_login;
     CommandTable commands;
     DiscoTable disco;
+    std::map<std::string, ServiceOf, std::less<>> services;   // by domain
+    Chain<void, Account&, const xmpp::Stanza&> answered;     // a result or an error, for an IQ that was sent in the account's name
 
     SlotLayout session_slots, account_slots;
 

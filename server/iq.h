@@ -44,8 +44,9 @@ private:
     std::variant<std::string, xmpp::StanzaError> value_;
 };
 
-// Whom an IQ asks: the server (its domain), or an account (a bare JID; also no 'to' at all: one's own account).
-enum class Asked : std::uint8_t { server, account };
+// Whom an IQ asks: the server (its domain), an account (a bare JID; also no 'to' at all: one's own account), or a
+// service of ours (a domain beneath the server's). What a service answers alone is in its own table (host.h).
+enum class Asked : std::uint8_t { server, account, service };
 
 // A request on its way to its handler. Owns what it shows, so that a coroutine may keep it.
 struct Iq {
@@ -122,7 +123,7 @@ private:
             made.call = [](void* self, Iq& iq) -> IqReply { return (static_cast<M*>(self)->*Method)(iq); };
         return made;
     }
-    std::map<Key, Entry> tables_[2][2];
+    std::map<Key, Entry> tables_[3][2];
 };
 
 }  // namespace server

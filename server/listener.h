@@ -3,11 +3,10 @@
 // spreads the clients. When the process runs out of file descriptors it pauses instead of spinning.
 #pragma once
 
-#include <memory>
 #include <string>
 
+#include "server/net/descriptor.h"
 #include "server/net/loop.h"
-#include "xmpp/result.h"
 
 namespace server {
 
@@ -15,24 +14,23 @@ class Worker;
 
 class Listener final : public net::Pollable {
 public:
-    // `address`: host:port or [v6]:port; port 0 takes a free one. Opens the socket; start() begins to accept.
-    static xmpp::Result<std::unique_ptr<Listener>, std::string> open(Worker& worker, const std::string& address, bool direct_tls);
-    ~Listener();
+    // `purpose`: what it was opened for, in the words of the configuration ("c2s 127.0.0.1:5222"). start() begins to accept.
+    Listener(Worker& worker, net::Descriptor socket, std::string purpose, bool direct_tls)
+        : worker_{worker}, socket_{std::move(socket)}, purpose_{std::move(purpose)}, direct_tls_{direct_tls} {}
 
     void start();                          // on the worker's thread
     void stop();                           // on the worker's thread
     Worker& worker() const { return worker_; }
-    const std::string& address() const { return address_; }   // as bound
+    const net::Descriptor& socket() const { return socket_; }
+    const std::string& purpose() const { return purpose_; }
 
 private:
-    Listener(Worker& worker, int socket, std::string address, bool direct_tls)
-        : worker_{worker}, socket_{socket}, address_{std::move(address)}, direct_tls_{direct_tls} {}
     void on_ready(std::uint32_t events) override;
     void accept_one(int socket, const std::string& peer);
 
     Worker& worker_;
-    int socket_;
-    std::string address_;
+    net::Descriptor socket_;
+    std::string purpose_;
     bool direct_tls_;
     bool listening_ = false;
     net::Timer pause_;

@@ -94,6 +94,8 @@ void Router::send(const Stanza& stanza, JidView to) {
 }
 
 void Router::route(const Stanza& stanza, JidView to) {
+    if (const auto service = worker_.host.services.find(to.domainpart()); service != worker_.host.services.end())
+        return to_service(service->second, stanza, to);
     // RFC 6120 §10.4: a remote domain. No other server is reachable from here.
     if (!worker_.config->is_local(to.domainpart())) return bounce(stanza, to, Condition::remote_server_not_found);
     if (to.localpart().empty()) return to_server(nullptr, stanza);
@@ -147,6 +149,14 @@ void Router::to_server(Session* session, const Stanza& stanza) {
     std::shared_ptr<Session> asking = session ? session->shared_from_this() : nullptr;
     ask(Iq{worker_, stanza, stanza.element().first_child(), Asked::server, std::move(account), std::move(asking),
            xmpp::Jid{stanza.from()}, xmpp::Jid{stanza.to()}});
+}
+
+// RFC 6120 §10.5.1: the same, for one of its services.
+void Router::to_service(const ServiceOf& service, const Stanza& stanza, JidView to) {
+    if (stanza.kind() == Kind::presence) return;
+    if (stanza.kind() == Kind::message || !to.localpart().empty()) return bounce(stanza, to, service_unavailable);
+    if (!is_request(stanza)) return;
+    ask(Iq{worker_, stanza, stanza.element().first_child(), Asked::service, nullptr, nullptr, xmpp::Jid{stanza.from()}, xmpp::Jid{to}}, &service);
 }
 
 void Router::to_account(Account& account, const Stanza& stanza, JidView to) try {
@@ -226,8 +236,8 @@ void Router::unclaimed(Passage& passage, const StanzaError* otherwise) {
 
 void Router::iq_to_account(Account& account, const Stanza& stanza, JidView to) {
     if (!is_request(stanza)) {
-        if (stanza.type() != "result" && stanza.type() != "error") bounce(stanza, to, Condition::bad_request);
-        return;
+        if (stanza.type() != "result" && stanza.type() != "error") return bounce(stanza, to, Condition::bad_request);
+        return worker_.host.answered.tell(account, stanza);
     }
     std::shared_ptr<Session> session;
     if (stanza.from().bare() == account.jid().view())
@@ -236,9 +246,10 @@ void Router::iq_to_account(Account& account, const Stanza& stanza, JidView to) {
            xmpp::Jid{stanza.from()}, xmpp::Jid{to}});
 }
 
-void Router::ask(Iq iq) {
+void Router::ask(Iq iq, const ServiceOf* service) {
     if (is_malformed(iq.stanza)) return answer(iq.stanza, iq.to, Condition::bad_request);
-    const auto* const entry = worker_.host.iq.find(iq.asked, iq.is_set(), iq.payload.ns(), iq.payload.name());
+    const auto* entry = service ? service->iq.find(iq.asked, iq.is_set(), iq.payload.ns(), iq.payload.name()) : nullptr;
+    if (!entry) entry = worker_.host.iq.find(iq.asked, iq.is_set(), iq.payload.ns(), iq.payload.name());
     if (!entry) return answer(iq.stanza, iq.to, worker_.host.iq.condition_for_unknown(iq.asked, iq.is_set(), iq.payload));
     if (entry->start) return worker_.spawn(entry->name, ask_and_wait(*entry, std::move(iq)));
     const IqReply reply = entry->call(entry->module, iq);

@@ -44,13 +44,14 @@ private:
     void to_own_account(Session& session, const xmpp::Stanza& stanza);
     void presence_from_client(Session& session, const xmpp::Stanza& stanza);
     void to_server(Session* session, const xmpp::Stanza& stanza);
+    void to_service(const ServiceOf& service, const xmpp::Stanza& stanza, xmpp::JidView to);
     void arrive(const xmpp::Stanza& stanza, xmpp::JidView to);
     void message_to_bare(Passage& passage);
     void to_full(Passage& passage);
     void iq_to_account(Account& account, const xmpp::Stanza& stanza, xmpp::JidView to);
     void deliver(Session& session, Passage& passage);
     void unclaimed(Passage& passage, const xmpp::StanzaError* otherwise);
-    void ask(Iq iq);
+    void ask(Iq iq, const ServiceOf* service = nullptr);
     storage::Task<void> ask_and_wait(const IqTable::Entry& entry, Iq iq);
     void send_back(const xmpp::Stanza& request, std::string_view xml);
 

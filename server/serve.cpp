@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `tern serve`: reads the configuration, waits for the database, starts the server, the HTTP server and the admin socket,
-// and then waits for signals: SIGTERM and SIGINT end it, SIGHUP makes it read its configuration again.
+// and then waits for signals: SIGTERM and SIGINT end it, SIGHUP makes it read its configuration again, SIGUSR2 makes it
+// give way to the program that has been installed meanwhile.
 #include "server/serve.h"
 
 #include <cerrno>
@@ -20,7 +21,9 @@
 #include "server/admin/socket.h"
 #include "server/http/server.h"
 #include "server/log.h"
+#include "server/net/listening.h"
 #include "server/server.h"
+#include "server/upgrade.h"
 #include "storage/storage.h"
 
 namespace server {
@@ -42,7 +45,7 @@ class Signals {
 public:
     Signals() {
         sigemptyset(&set_);
-        for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
+        for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set_, signal);
         pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     }
     int wait() const {
@@ -161,27 +164,54 @@ std::string join(const std::vector<std::string>& addresses) {
     return text.empty() ? "-" : text;
 }
 
+// Whether the program that is at our path now would start; who asked is told.
+bool is_upgrade_possible(Upgrade& upgrade) {
+    const Upgrade::Outcome outcome = upgrade.try_out();
+    if (outcome) log::info("going down for an upgrade", {{"from", "tern " TERN_VERSION}, {"to", *outcome}});
+    else log::error("no upgrade: the other program would not start", {{"why", outcome.error()}});
+    upgrade.answer(outcome);
+    return outcome.ok();
+}
+
+struct Ending {
+    int code = done;
+    std::optional<net::Handover> next;   // an upgrade: what the next process goes on listening on
+};
+
 // Open, until a signal says otherwise.
-int run(const Signals& signals, Server& server, const std::optional<std::string>& config_file, const Environment& environment) {
+Ending run(const Signals& signals, Server& server, const std::optional<std::string>& config_file, const Environment& environment, Upgrade& upgrade) {
     const std::string data = server.config()->data;
-    if (auto started = server.start(); !started) return fail("cannot start", started.error());
-    auto web = http::HttpServer::start(server);
-    if (!web) return fail("cannot start", web.error());
+    net::Handover left = net::Handover::received();
+    if (auto started = server.start(left); !started) return {fail("cannot start", started.error()), {}};
+    auto web = http::HttpServer::start(server, left);
+    if (!web) return {fail("cannot start", web.error()), {}};
     const auto reload = [&server, config_file, environment] { return admin::reload_configuration(server, config_file, environment); };
-    auto socket = admin::AdminSocket::open(admin::Context{server, reload}, admin::socket_path(data));
-    if (!socket) return fail("cannot start", socket.error());
-    if (const std::string problem = write_addresses(data, addresses_of(server, **web)); !problem.empty()) return fail("cannot start", problem);
+    const admin::Context context{server, reload, [&upgrade](Upgrade::Answer answer) { upgrade.ask(std::move(answer)); }};
+    auto socket = admin::AdminSocket::open(context, admin::socket_path(data));
+    if (!socket) return {fail("cannot start", socket.error()), {}};
+    if (const std::string problem = write_addresses(data, addresses_of(server, **web)); !problem.empty()) return {fail("cannot start", problem), {}};
     log::info("tern " TERN_VERSION " is up", {{"domains", join(server.config()->domains)}, {"c2s", join(server.addresses().c2s)},
         {"direct_tls", join(server.addresses().direct_tls)}, {"http", join((*web)->addresses().http)}, {"https", join((*web)->addresses().https)},
         {"storage", server.storage().describe()}, {"workers", std::to_string(server.workers().size())}});
 
-    int signal = signals.wait();
-    for (; signal == SIGHUP; signal = signals.wait()) reload();
-    log::info("going down", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
-    signals.let_go();
+    Ending ending;
+    int signal = 0;
+    while (signal != SIGTERM && signal != SIGINT && !ending.next) {
+        signal = signals.wait();
+        if (signal == SIGHUP) reload();
+        if (signal == SIGUSR2 && is_upgrade_possible(upgrade)) {
+            server.hand_over(ending.next.emplace());
+            (*web)->hand_over(*ending.next);
+        }
+    }
+    upgrade.refuse("the server is going down");
+    if (!ending.next) {
+        log::info("going down", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+        signals.let_go();
+    }
     std::error_code gone_already;
     std::filesystem::remove(data + addresses_file, gone_already);
-    return done;   // the socket and HTTP close as they go; then the caller stops the server
+    return ending;   // the socket and HTTP close as they go; then the caller stops the server
 }
 
 }  // namespace
@@ -196,6 +226,7 @@ int serve(const std::optional<std::string>& config_file, const std::optional<std
     }
     log::open(config->log);
     const Signals signals;
+    Upgrade upgrade{config_file, data};
     raise_file_limit();
     if (const std::string problem = make_data_directory(config->data); !problem.empty()) return fail("cannot make the data directory", problem);
     if (const std::string path = admin::socket_path(config->data); admin::somebody_answers(path)) return fail("another server uses this data directory", path);
@@ -215,12 +246,16 @@ int serve(const std::optional<std::string>& config_file, const std::optional<std
 
     const net::SystemClock clock;
     const unsigned workers = config->workers > 0 ? config->workers : std::max(1U, std::thread::hardware_concurrency());
-    Server server{std::move(*config), std::move(storage), clock, workers};
-    if (!attempt_until_done(signals, "cannot read from the storage", [&] { return prepare(server, clock); })) return cannot;
-    const int code = run(signals, server, config_file, environment);
-    server.stop();
-    if (code == done) log::info("stopped");
-    return code;
+    Ending ending;
+    {
+        Server server{std::move(*config), std::move(storage), clock, workers};
+        if (!attempt_until_done(signals, "cannot read from the storage", [&] { return prepare(server, clock); })) return cannot;
+        ending = run(signals, server, config_file, environment, upgrade);
+        server.stop();
+    }
+    if (ending.next) return fail("cannot run the other program", upgrade.replace_this_process(*ending.next));
+    if (ending.code == done) log::info("stopped");
+    return ending.code;
 }
 
 }  // namespace server

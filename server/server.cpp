@@ -11,11 +11,13 @@
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/log.h"
+#include "server/net/listening.h"
 
 namespace server {
 
 constexpr std::chrono::seconds queue_watch{1};
 constexpr std::chrono::seconds stop_wait{6}, stop_wait_without_storage{2}, store_wait{10};
+constexpr std::chrono::seconds linger_wait{1};   // for clients that have been told all, to close their half
 
 struct Server::AddressCounts {
     std::mutex mutex;
@@ -39,11 +41,7 @@ std::unique_ptr<auth::SmsGateway> make_gateway(const Config::Sms& sms) {
     rules.content_type = sms.content_type;
     rules.timeout = sms.timeout;
     rules.per_second = sms.per_second;
-    for (const std::string& header : sms.headers) {
-        const std::size_t colon = header.find(':');
-        const std::size_t value = header.find_first_not_of(' ', colon + 1);
-        if (colon != std::string::npos) rules.headers.emplace_back(header.substr(0, colon), value == std::string::npos ? "" : header.substr(value));
-    }
+    rules.headers = header_lines(sms.headers);
     return auth::http_gateway(std::move(rules), log);
 }
 
@@ -75,6 +73,7 @@ Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const n
       started_at_{clock.wall()},
       storage_{std::move(storage)},
       sms_{make_gateway(config_->sms)},
+      push_gateway_{config_->push.url.empty() ? nullptr : std::make_unique<PushGateway>(config_->push)},
       counts_{std::make_unique<AddressCounts>()} {
     const bool threaded = dynamic_cast<const net::ManualClock*>(&clock) == nullptr;
     hashes_ = std::make_unique<auth::HashPool>(threaded ? std::max(1U, std::thread::hardware_concurrency()) : 0);
@@ -166,18 +165,17 @@ xmpp::Result<void, std::string> Server::load_certificates() {
     return {};
 }
 
-xmpp::Result<void, std::string> Server::start() {
+xmpp::Result<void, std::string> Server::start(net::Handover& left) {
     if (auto loaded = load_certificates(); !loaded) return loaded;
     const auto config = this->config();
     const auto listen = [&](const std::vector<std::string>& wanted, bool direct_tls, std::vector<std::string>& bound) -> std::optional<std::string> {
-        for (std::string address : wanted) {
-            for (const auto& worker : workers_) {
-                auto listener = Listener::open(*worker, address, direct_tls);
-                if (!listener) return "cannot listen on " + listener.error();
-                address = (*listener)->address();  // the other workers share the port that was found
-                listeners_.push_back(std::move(*listener));
-            }
-            bound.push_back(address);
+        for (const std::string& address : wanted) {
+            const std::string purpose = (direct_tls ? "direct_tls " : "c2s ") + address;
+            auto sockets = net::listen_together(address, workers_.size(), left.take(purpose));
+            if (!sockets) return sockets.error();
+            bound.push_back(net::bound_address(sockets->front()));
+            for (std::size_t i = 0; i < sockets->size(); ++i)   // more than workers, when there were more of these before
+                listeners_.push_back(std::make_unique<Listener>(*workers_[i % workers_.size()], std::move((*sockets)[i]), purpose, direct_tls));
         }
         return std::nullopt;
     };
@@ -188,6 +186,10 @@ xmpp::Result<void, std::string> Server::start() {
     restart_.wait();   // who comes for its session finds it
     for (const auto& listener : listeners_) listener->worker().loop.post([here = listener.get()] { here->start(); });
     return {};
+}
+
+void Server::hand_over(net::Handover& next) const {
+    for (const auto& listener : listeners_) next.add(listener->purpose(), listener->socket());
 }
 
 // A database that is down is not waited for: what was to be stored is lost with this process, messages are not.
@@ -243,15 +245,18 @@ void Server::stop() {
         }
         for (const auto& listener : listeners_)
             if (&listener->worker() == &worker) listener->stop();
-        worker.go_down(going_down);
     });
+    // Whoever sees its stream end and comes back at once is not taken in by a worker that has not heard of it yet.
+    everywhere([](Worker& worker) { worker.go_down(going_down); });
     // Streams end by themselves when the last bytes are out and the clients have closed their half; stanzas that wait for
     // an account to be loaded go on when it is. Nothing, twice: what was on its way between two workers has arrived.
-    const auto deadline = std::chrono::steady_clock::now() + (storage_->is_healthy() ? stop_wait : stop_wait_without_storage);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto deadline = begin + (storage_->is_healthy() ? stop_wait : stop_wait_without_storage);
     int quiet_rounds = 0;
     while (quiet_rounds < 2 && std::chrono::steady_clock::now() < deadline) {
         std::atomic<std::size_t> counted{0};
-        everywhere([&](Worker& worker) { counted += worker.connection_count() + worker.loading_count(); });
+        const bool have_lingered = std::chrono::steady_clock::now() - begin > linger_wait;
+        everywhere([&](Worker& worker) { counted += worker.connection_count() + worker.loading_count() - (have_lingered ? worker.lingering_count() : 0); });
         std::size_t open = counted;
         for (const storage::QueueDepth& queue : storage_->queues()) open += queue.depth;
         quiet_rounds = open == 0 ? quiet_rounds + 1 : 0;
@@ -330,6 +335,7 @@ std::vector<storage::QueueDepth> Server::queues() const {
     for (storage::QueueDepth& queue : storage_->queues()) all.push_back(std::move(queue));
     all.push_back(hashes_->depth());
     all.push_back(sms_->depth());
+    if (push_gateway_) all.push_back(push_gateway_->depth());
     return all;
 }
 

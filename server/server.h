@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/net/loop.h"
 #include "server/net/tls.h"
+#include "server/push_gateway.h"
 #include "server/restart.h"
 #include "server/retention.h"
 #include "server/worker.h"
@@ -27,6 +28,7 @@
 namespace server {
 
 class Listener;
+namespace net { class Handover; }
 
 class Server {
 public:
@@ -39,8 +41,10 @@ public:
     // Fetches what every worker needs before the first client (the server's secret). Call on a thread with an Executor.
     storage::Task<storage::Result<void>> prepare();
 
-    // Opens the c2s listeners, starts one thread per worker. Problems are returned as text, one per line.
-    xmpp::Result<void, std::string> start();
+    // Opens the c2s listeners, starts one thread per worker. Problems are returned as text, one per line. `left`: what the
+    // process before this one listened on.
+    xmpp::Result<void, std::string> start(net::Handover& left);
+    void hand_over(net::Handover& next) const;              // between start() and stop()
     // Ends every stream, waits for what is stored, stores what waits to be resumed, ends the threads. From the main thread;
     // once. Without threads: settles.
     void stop();
@@ -55,6 +59,7 @@ public:
     storage::Storage& storage() { return *storage_; }
     auth::HashPool& hashes() { return *hashes_; }
     auth::SmsGateway& sms() { return *sms_; }
+    PushGateway* push_gateway() { return push_gateway_.get(); }   // nullptr: push.url is empty
     auth::Registration& registration() { return *registration_; }
     auth::Linking& linking() { return *linking_; }        // after prepare()
     const Retention& retention() const { return *retention_; }
@@ -96,6 +101,7 @@ private:
     std::unique_ptr<storage::Storage> storage_;
     std::unique_ptr<auth::HashPool> hashes_;
     std::unique_ptr<auth::SmsGateway> sms_;
+    std::unique_ptr<PushGateway> push_gateway_;
     std::unique_ptr<auth::Registration> registration_;
     std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;

@@ -201,6 +201,10 @@ void Worker::destroy(Connection& connection) {
     if (auto owned = release(connection)) loop.post([gone = std::move(owned)] {});
 }
 
+std::size_t Worker::lingering_count() const {
+    return static_cast<std::size_t>(std::ranges::count_if(connections_, [](const auto& entry) { return entry.first->is_lingering(); }));
+}
+
 void Worker::go_down(const xmpp::StreamError& error) {
     std::vector<Connection*> open;
     for (const auto& [connection, owned] : connections_) open.push_back(connection);

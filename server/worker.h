@@ -77,6 +77,7 @@ public:
     std::unique_ptr<Connection> release(Connection& connection);
     void destroy(Connection& connection);                  // when nobody's function is on the stack any more
     std::size_t connection_count() const { return connections_.size(); }
+    std::size_t lingering_count() const;
     void go_down(const xmpp::StreamError& error);          // ends all streams; kept sessions stay
 
 private:

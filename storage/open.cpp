@@ -23,6 +23,7 @@ public:
           registrations_{sql::make_registrations(*database_)},
           link_requests_{sql::make_link_requests(*database_)},
           fast_tokens_{sql::make_fast_tokens(*database_)},
+          push_registrations_{sql::make_push_registrations(*database_)},
           stored_sessions_{sql::make_stored_sessions(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
@@ -39,6 +40,7 @@ public:
     Registrations& registrations() override { return *registrations_; }
     LinkRequests& link_requests() override { return *link_requests_; }
     FastTokens& fast_tokens() override { return *fast_tokens_; }
+    PushRegistrations& push_registrations() override { return *push_registrations_; }
     StoredSessions& stored_sessions() override { return *stored_sessions_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
@@ -59,6 +61,7 @@ private:
     std::unique_ptr<Registrations> registrations_;
     std::unique_ptr<LinkRequests> link_requests_;
     std::unique_ptr<FastTokens> fast_tokens_;
+    std::unique_ptr<PushRegistrations> push_registrations_;
     std::unique_ptr<StoredSessions> stored_sessions_;
     std::unique_ptr<ServerSecrets> secrets_;
 };

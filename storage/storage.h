@@ -304,6 +304,22 @@ public:
     virtual Task<Result<void>> remove(AccountId account, std::string client, std::string token) = 0;
 };
 
+// Where a client wants to be woken (XEP-0357 §5).
+struct PushRegistration {
+    Jid service;                  // who publishes it further, and …
+    std::string node;             // … what that knows the client by
+    std::string device, resource; // of the session that asked for it
+    std::string options;          // what the service wants to be told: a data form as XML, or ""
+};
+
+class PushRegistrations {
+public:
+    virtual ~PushRegistrations() = default;
+    virtual Task<Result<std::vector<PushRegistration>>> find(AccountId account) = 0;
+    virtual Task<Result<void>> put(AccountId account, PushRegistration registration) = 0;   // in the place of one for that service and node
+    virtual Task<Result<void>> remove(AccountId account, Jid service, std::string node) = 0;
+};
+
 // A session that waits to be resumed while no server runs.
 struct StoredSession {
     AccountId account = 0;
@@ -387,6 +403,7 @@ public:
     virtual Registrations& registrations() = 0;
     virtual LinkRequests& link_requests() = 0;
     virtual FastTokens& fast_tokens() = 0;
+    virtual PushRegistrations& push_registrations() = 0;
     virtual StoredSessions& stored_sessions() = 0;
     virtual ServerSecrets& secrets() = 0;
 

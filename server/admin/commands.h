@@ -13,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/upgrade.h"
 #include "storage/task.h"
 #include "xmpp/jid.h"
 #include "xmpp/result.h"
@@ -60,6 +61,7 @@ struct ReloadReport {
 struct Context {
     Server& server;
     std::function<ReloadReport()> reload;                  // reads the configuration again; main knows from where
+    std::function<void(Upgrade::Answer)> upgrade = {};        // main tries the program that is there now, and gives way to it
 };
 
 // The parameters of one call, checked against the declaration: what is required is there and has its type.

@@ -99,6 +99,31 @@ Task<Answer> reload(Context& context, Arguments) {
     co_return std::move(answer);
 }
 
+// Main's answer, on this worker's thread.
+struct TryingOut {
+    const Context& context;
+    storage::Executor& home;
+    std::optional<Upgrade::Outcome> outcome;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> coroutine) {
+        context.upgrade([this, coroutine](const Upgrade::Outcome& found) {
+            home.post([this, coroutine, found] {
+                outcome = found;
+                coroutine.resume();
+            });
+        });
+    }
+    Upgrade::Outcome await_resume() { return std::move(*outcome); }
+};
+
+Task<Answer> upgrade(Context& context, Arguments) {
+    if (!context.upgrade) co_return failure(Problem::Kind::unavailable, "this server cannot be replaced while it runs");
+    TryingOut trying{context, *storage::Executor::current(), {}};
+    const Upgrade::Outcome outcome = co_await trying;
+    if (!outcome) co_return failure(Problem::Kind::unavailable, "the server goes on as it is: " + outcome.error());
+    co_return Json{{"message", *outcome + " takes over now; `tern status` tells when it is up"}, {"from", "tern " TERN_VERSION}, {"to", *outcome}};
+}
+
 template <class C>
 void add_rows(Json& rows, std::string_view chain, std::string_view station, const C& hooks) {
     for (const auto& entry : hooks.entries()) rows.push_back({{"chain", chain}, {"station", station}, {"module", entry.name}});
@@ -109,10 +134,10 @@ void add_stations(Json& rows, std::string_view chain, const Stations& stations) 
 }
 
 void add_iqs(Json& rows, const IqTable& table) {
-    for (const Asked asked : {Asked::server, Asked::account})
+    for (const auto& [asked, name] : {std::pair{Asked::server, "server"}, std::pair{Asked::account, "account"}, std::pair{Asked::service, "service"}})
         for (const bool is_set : {false, true})
             for (const auto& [key, entry] : table.entries(asked, is_set))
-                rows.push_back({{"asked", asked == Asked::server ? "server" : "account"}, {"type", is_set ? "set" : "get"}, {"element", key.second}, {"namespace", key.first}});
+                rows.push_back({{"asked", name}, {"type", is_set ? "set" : "get"}, {"element", key.second}, {"namespace", key.first}});
 }
 
 // Chains are frozen once the workers run, and alike on all of them.
@@ -152,6 +177,7 @@ std::vector<Command> server_commands() {
         {"status", "how the server is: sessions, storage, memory, certificate", Role::look, {}, status},
         {"queues", "every queue: depth, high-water mark, age of its oldest entry", Role::look, {}, queues},
         {"reload", "read the configuration and the certificates again", Role::change, {}, reload},
+        {"upgrade", "give way to the program that has been installed meanwhile, without losing a message or a session", Role::change, {}, upgrade},
         {"hooks", "the modules, in the order in which they see a stanza", Role::look, {}, hooks},
         {"version", "the running server's version", Role::look, {}, version},
     };

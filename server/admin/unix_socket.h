@@ -4,26 +4,16 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/net/descriptor.h"
+
 namespace server::admin {
 
-class Descriptor {   // closes it
-public:
-    explicit Descriptor(int fd = -1) : fd_{fd} {}
-    ~Descriptor() { if (fd_ >= 0) close(fd_); }
-    Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-    Descriptor& operator=(Descriptor&& other) noexcept { std::swap(fd_, other.fd_); return *this; }
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-
-private:
-    int fd_;
-};
+using net::Descriptor;
 
 // nullopt: the path is longer than the kernel takes (107 bytes).
 inline std::optional<sockaddr_un> unix_address(const std::string& path) {

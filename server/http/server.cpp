@@ -2,8 +2,6 @@
 // Listening for HTTP, and the thread that all HTTP connections live on.
 #include "server/http/server.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -21,26 +19,15 @@
 #include "server/http/service.h"
 #include "server/log.h"
 #include "server/net/address.h"
+#include "server/net/listening.h"
 
 namespace server::http {
 namespace {
 
-constexpr int backlog = 1024;
 constexpr int accepts_in_one_turn = 64;
 constexpr std::size_t most_connections = 4096;
 constexpr std::chrono::milliseconds pause_without_descriptors{200};
 constexpr std::chrono::seconds stop_patience{3};   // for requests that are being answered
-
-// IPv4 clients of an IPv6 socket are known by their IPv4 address.
-std::string numeric(const sockaddr_storage& address, socklen_t length, bool with_port) {
-    std::array<char, NI_MAXHOST> host{};
-    std::array<char, NI_MAXSERV> port{};
-    if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host.data(), host.size(), port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) return "?";
-    std::string text = host.data();
-    if (with_port) return address.ss_family == AF_INET6 ? "[" + text + "]:" + port.data() : text + ":" + port.data();
-    const bool is_mapped = address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
-    return is_mapped ? text.substr(text.rfind(':') + 1) : text;
-}
 
 std::string what(const std::exception_ptr& exception) {
     try {
@@ -48,33 +35,6 @@ std::string what(const std::exception_ptr& exception) {
     } catch (const std::exception& error) {
         return error.what();
     }
-}
-
-std::string bound_address(int socket) {
-    sockaddr_storage bound{};
-    socklen_t length = sizeof bound;
-    ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &length);
-    return numeric(bound, length, true);
-}
-
-xmpp::Result<int, std::string> listen_on(const std::string& address) {
-    const auto parsed = parse_listen_address(address);
-    if (!parsed) return xmpp::Failure{"cannot listen on " + address + ": not an address with a port"};
-    addrinfo wanted{};
-    addrinfo* found = nullptr;
-    wanted.ai_socktype = SOCK_STREAM;
-    wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    const bool any = parsed->host.empty() || parsed->host == "*";
-    if (const int error = ::getaddrinfo(any ? nullptr : parsed->host.c_str(), std::to_string(parsed->port).c_str(), &wanted, &found))
-        return xmpp::Failure{"cannot listen on " + address + ": " + ::gai_strerror(error)};
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> freed{found, ::freeaddrinfo};
-    const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const int one = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (socket >= 0 && ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 && ::listen(socket, backlog) == 0) return socket;
-    const std::string why = std::strerror(errno);
-    if (socket >= 0) ::close(socket);
-    return xmpp::Failure{"cannot listen on " + address + ": " + why};
 }
 
 }  // namespace
@@ -92,7 +52,8 @@ public:
         service.server.hide_queue_of(loop);
     }
 
-    std::optional<std::string> open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound);
+    std::optional<std::string> open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound, net::Handover& left);
+    void hand_over(net::Handover& next) const;
     void start() {
         thread = std::thread{[this] {
             for (const auto& listener : listeners) listener->start();
@@ -104,17 +65,17 @@ public:
 
 private:
     struct Listener final : net::Pollable {
-        Listener(State& h, int s, bool t) : home{h}, socket{s}, tls{t} {}
-        ~Listener() { ::close(socket); }
-        void start() { home.loop.add(socket, EPOLLIN, *this); listening = true; }
+        Listener(State& h, net::Descriptor s, std::string p, bool t) : home{h}, socket{std::move(s)}, purpose{std::move(p)}, tls{t} {}
+        void start() { home.loop.add(socket.get(), EPOLLIN, *this); listening = true; }
         void stop() {
             pause.cancel();
-            if (std::exchange(listening, false)) home.loop.remove(socket);
+            if (std::exchange(listening, false)) home.loop.remove(socket.get());
         }
         void on_ready(std::uint32_t events) override;
 
         State& home;
-        int socket;
+        net::Descriptor socket;
+        std::string purpose;   // "http 127.0.0.1:5280"
         bool tls;
         bool listening = false;
         net::Timer pause;
@@ -136,23 +97,32 @@ private:
     bool stopping = false;
 };
 
-std::optional<std::string> HttpServer::State::open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound) {
+std::optional<std::string> HttpServer::State::open(const std::vector<std::string>& wanted, bool tls, std::vector<std::string>& bound, net::Handover& left) {
     for (const std::string& address : wanted) {
-        const auto socket = listen_on(address);
-        if (!socket) return socket.error();
-        listeners.push_back(std::make_unique<Listener>(*this, *socket, tls));
-        bound.push_back(bound_address(*socket));
+        const std::string purpose = (tls ? "https " : "http ") + address;
+        std::vector<net::Descriptor> sockets = left.take(purpose);
+        if (sockets.empty()) {
+            auto opened = net::listen_on(address);
+            if (!opened) return opened.error();
+            sockets.push_back(std::move(*opened));
+        }
+        bound.push_back(net::bound_address(sockets.front()));
+        for (net::Descriptor& socket : sockets) listeners.push_back(std::make_unique<Listener>(*this, std::move(socket), purpose, tls));
     }
     return std::nullopt;
+}
+
+void HttpServer::State::hand_over(net::Handover& next) const {
+    for (const auto& listener : listeners) next.add(listener->purpose, listener->socket);
 }
 
 void HttpServer::State::Listener::on_ready(std::uint32_t) {
     for (int i = 0; i < accepts_in_one_turn; ++i) {
         sockaddr_storage peer{};
         socklen_t length = sizeof peer;
-        const int accepted = ::accept4(socket, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int accepted = ::accept4(socket.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
-            home.accept(accepted, numeric(peer, length, false), tls);
+            home.accept(accepted, net::numeric(peer, length, false), tls);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -223,17 +193,18 @@ void HttpServer::State::finish() {
     loop.post([this] { loop.stop(); });   // behind what was posted on the way here
 }
 
-xmpp::Result<std::unique_ptr<HttpServer>, std::string> HttpServer::start(Server& server) {
+xmpp::Result<std::unique_ptr<HttpServer>, std::string> HttpServer::start(Server& server, net::Handover& left) {
     auto state = std::make_unique<State>(server);
     const auto config = server.config();
-    if (auto problem = state->open(config->http.listen, false, state->addresses.http)) return xmpp::Failure{*problem};
-    if (auto problem = state->open(config->http.tls, true, state->addresses.https)) return xmpp::Failure{*problem};
+    if (auto problem = state->open(config->http.listen, false, state->addresses.http, left)) return xmpp::Failure{*problem};
+    if (auto problem = state->open(config->http.tls, true, state->addresses.https, left)) return xmpp::Failure{*problem};
     state->start();
     return std::unique_ptr<HttpServer>{new HttpServer{std::move(state)}};
 }
 
 HttpServer::HttpServer(std::unique_ptr<State> state) : state_{std::move(state)} {}
 HttpServer::~HttpServer() = default;
+void HttpServer::hand_over(net::Handover& next) const { state_->hand_over(next); }
 const HttpServer::Addresses& HttpServer::addresses() const { return state_->addresses; }
 
 }  // namespace server::http

@@ -11,19 +11,22 @@
 
 namespace server {
 class Server;
+namespace net { class Handover; }
 }
 
 namespace server::http {
 
 class HttpServer {
 public:
-    // Opens all addresses of the configuration, or says why one of them cannot be opened.
-    static xmpp::Result<std::unique_ptr<HttpServer>, std::string> start(Server& server);
+    // Opens all addresses of the configuration, or says why one of them cannot be opened. `left`: what the process before
+    // this one listened on.
+    static xmpp::Result<std::unique_ptr<HttpServer>, std::string> start(Server& server, net::Handover& left);
     // Lets requests that are being answered come to their end. Before Server::stop().
     ~HttpServer();
 
     struct Addresses { std::vector<std::string> http, https; };
     const Addresses& addresses() const;   // as bound: port 0 resolved
+    void hand_over(net::Handover& next) const;
 
 private:
     class State;

@@ -12,6 +12,7 @@
 #include "server/config.h"
 #include "server/host.h"
 #include "server/login_request.h"
+#include "server/message_content.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -29,23 +30,6 @@ constexpr std::string_view ns_event = "http://jabber.org/protocol/pubsub#event";
 constexpr std::string_view ns_forward = "urn:xmpp:forward:0";
 constexpr std::string_view ns_markers = "urn:xmpp:chat-markers:0";
 constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
-constexpr std::string_view ns_receipts = "urn:xmpp:receipts";
-
-// What goes along with a message and says nothing by itself: hints, ids, stamps and addresses.
-constexpr std::string_view ns_companions[] = {
-    "urn:xmpp:hints",
-    xmpp::ns::stanza_id,
-    xmpp::ns::delay,
-    "urn:xmpp:occupant-id:0",
-    "http://jabber.org/protocol/nick",
-    "http://jabber.org/protocol/address",
-};
-
-bool is_companion(const Element& child) {
-    if (child.is("thread", xmpp::ns::client) || child.is("private", ns_carbons)) return true;
-    if (child.is("x", ns_muc_user)) return child.child_count() == 0;  // XEP-0045 §7.5: a private message
-    return std::ranges::find(ns_companions, child.ns()) != std::end(ns_companions);
-}
 
 // What can wait, from whom and to whom it is: of a carbon that is what it carries.
 struct Subject {
@@ -89,9 +73,7 @@ About about_message(const Subject& message) {
     bool says_more = false;
     for (const Element child : message.stanza.children()) {
         if (is_companion(child)) continue;
-        const bool can_wait = child.ns() == ns_chat_states || child.ns() == ns_markers ||
-                              child.ns() == ns_receipts || child.is("event", ns_event);
-        if (!can_wait) return std::nullopt;
+        if (!can_wait(child)) return std::nullopt;
         says_more = static_cast<bool>(said);
         said = child;
     }

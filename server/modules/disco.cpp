@@ -17,7 +17,7 @@ constexpr std::string_view ns_items = "http://jabber.org/protocol/disco#items";
 
 class Disco final : public Module {
 public:
-    explicit Disco(Host& host) : table_{host.disco} {
+    explicit Disco(Host& host) : table_{host.disco}, services_{host.services} {
         table_.server.identities.push_back({"server", "im", "Tern"});
         table_.account.identities.push_back({"account", "registered", ""});
         for (const std::string_view ns : {ns_info, ns_items}) {
@@ -26,6 +26,8 @@ public:
         }
         host.iq.get<&Disco::server_info>(Asked::server, ns_info, "query", this);
         host.iq.get<&Disco::server_items>(Asked::server, ns_items, "query", this);
+        host.iq.get<&Disco::service_info>(Asked::service, ns_info, "query", this);
+        host.iq.get<&Disco::service_items>(Asked::service, ns_items, "query", this);
         host.iq.get<&Disco::account_info>(Asked::account, ns_info, "query", this);
         host.iq.get<&Disco::account_items>(Asked::account, ns_items, "query", this);
     }
@@ -33,6 +35,10 @@ public:
 private:
     IqReply server_info(Iq& iq) { return info(table_.server, iq); }
     IqReply server_items(Iq& iq) { return items(table_.server, iq, nullptr); }
+
+    IqReply service_info(Iq& iq) { return info(service(iq).disco, iq); }
+    IqReply service_items(Iq& iq) { return items(service(iq).disco, iq, nullptr); }
+    const ServiceOf& service(const Iq& iq) const { return services_.find(iq.to.domainpart())->second; }
 
     // XEP-0030 §8 rule 1: only who receives the account's presence learns that it exists.
     IqReply account_info(Iq& iq) {
@@ -92,6 +98,7 @@ private:
     }
 
     DiscoTable& table_;
+    const std::map<std::string, ServiceOf, std::less<>>& services_;
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ public:
         host.disco.account_feature(ns);
         host.at<&Ping::ask>(host.silent, this);
         host.iq.get<&Ping::answer_for_server>(Asked::server, ns, "ping", this);
+        host.iq.get<&Ping::answer_for_server>(Asked::service, ns, "ping", this);
         host.iq.get<&Ping::answer_for_account>(Asked::account, ns, "ping", this);
     }
 

@@ -197,6 +197,19 @@ const std::vector<Migration>& migrations() {
                 PRIMARY KEY (account_id, resource),
                 FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
             ) $TABLE)"}},
+        // Clients that want to be woken; target: service and node.
+        {6,
+         {R"(CREATE TABLE IF NOT EXISTS push_registrations (
+                account_id $INT NOT NULL,
+                target $KEY(5120) NOT NULL,
+                service $KEY(3071) NOT NULL,
+                node $XML NOT NULL,
+                device $KEY(128) NOT NULL,
+                resource $KEY(1023) NOT NULL,
+                options $XML NOT NULL,
+                $UNIQUE_IN_ACCOUNT(target),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }

@@ -51,6 +51,7 @@ public:
     storage::Registrations& registrations() override { return real_->registrations(); }
     storage::LinkRequests& link_requests() override { return real_->link_requests(); }
     storage::FastTokens& fast_tokens() override { return real_->fast_tokens(); }
+    storage::PushRegistrations& push_registrations() override { return real_->push_registrations(); }
     storage::StoredSessions& stored_sessions() override { return real_->stored_sessions(); }
     storage::ServerSecrets& secrets() override { return real_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return real_->queues(); }

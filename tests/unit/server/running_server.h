@@ -11,6 +11,7 @@
 #include "server/admin/reload.h"
 #include "server/admin/socket.h"
 #include "server/http/server.h"
+#include "server/net/listening.h"
 #include "server/server.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_executor.h"
@@ -42,8 +43,9 @@ public:
             TestExecutor executor;
             if (auto prepared = executor.run(server->prepare()); !prepared) throw std::runtime_error{"prepare: " + prepared.error().text};
         }
-        if (auto started = server->start(); !started) throw std::runtime_error{"start: " + started.error()};
-        auto http = server::http::HttpServer::start(*server);
+        server::net::Handover left;
+        if (auto started = server->start(left); !started) throw std::runtime_error{"start: " + started.error()};
+        auto http = server::http::HttpServer::start(*server, left);
         if (!http) throw std::runtime_error{"HTTP: " + http.error()};
         web = std::move(*http);
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The contract of rosters, private data, block lists, registrations and secrets, held against every backend.
+#include <algorithm>
+
 #include "tests/unit/storage/backends.h"
 
 using namespace tests;
@@ -375,4 +377,47 @@ TEMPLATE_TEST_CASE("sessions are stored for the next server, taken once, and go 
     CHECK(o.get(sessions.take()).empty());
     must(o.run(sessions.put({})));
     CHECK(o.get(sessions.take()).empty());
+}
+
+TEMPLATE_TEST_CASE("push registrations: one for each service and node, gone with their device", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& registrations = o.storage->push_registrations();
+    const AccountId id = o.create("romeo@montague.example", {device("phone"), device("tablet")});
+    const AccountId other = o.create("juliet@capulet.example", {device("phone")});
+    const auto registration = [](const std::string& service, std::string node, std::string of, std::string options = "") {
+        storage::PushRegistration made;
+        made.service = *Jid::parse(service);
+        made.node = std::move(node);
+        made.device = std::move(of);
+        made.resource = "r\xC3\xA9";
+        made.options = std::move(options);
+        return made;
+    };
+    const auto nodes = [&](AccountId account) {
+        std::vector<std::string> all;
+        for (const auto& each : o.get(registrations.find(account))) all.push_back(each.service.text() + "/" + each.node + "/" + each.device);
+        return all;
+    };
+    using Nodes = std::vector<std::string>;
+    CHECK(nodes(id).empty());
+    must(o.run(registrations.put(id, registration("push.example", "n1", "phone", "<x/>"))));
+    must(o.run(registrations.put(id, registration("push.example", std::string(1024, 'n'), "phone"))));
+    must(o.run(registrations.put(id, registration("push.example", "", "tablet"))));
+    must(o.run(registrations.put(other, registration("push.example", "n1", "phone"))));
+    CHECK(o.get(registrations.find(id)).size() == 3);
+    must(o.run(registrations.put(id, registration("push.example", "n1", "tablet", "<y/>"))));   // the last one counts
+    const auto found = o.get(registrations.find(id));
+    REQUIRE(found.size() == 3);
+    const auto replaced = std::ranges::find(found, "n1", &storage::PushRegistration::node);
+    REQUIRE(replaced != found.end());
+    CHECK(replaced->device == "tablet");
+    CHECK(replaced->options == "<y/>");
+    CHECK(replaced->resource == "r\xC3\xA9");
+    must(o.run(registrations.remove(id, *Jid::parse("push.example"), "")));
+    must(o.run(registrations.remove(id, *Jid::parse("push.example"), "unknown")));
+    must(o.run(registrations.remove(id, *Jid::parse("push.example"), std::string(1024, 'n'))));
+    CHECK(nodes(id) == Nodes{"push.example/n1/tablet"});
+    must(o.run(o.storage->accounts().remove_device(id, "tablet")));
+    CHECK(nodes(id).empty());
+    CHECK(nodes(other) == Nodes{"push.example/n1/phone"});
 }
