@@ -55,7 +55,9 @@ class Comparison:
         server.start()
         self.running[name, archives] = server
         if not server.is_raw:
-            self.generate(server, ["register", "--accounts", self.accounts])
+            made = self.generate(server, ["register", "--accounts", self.accounts, "--parallel", 16])
+            if not made or made["errors"] > 0:
+                raise RuntimeError(f"{name}: accounts could not be made")
             self.generate(server, ["befriend", "--accounts", self.ring])
         return server
 

@@ -14,6 +14,7 @@ const char* const usage =
     "  idle       memory of --sessions sessions that do nothing\n"
     "  login      logins one after another, --parallel at a time, for --seconds\n"
     "  chat       --sessions in random pairs; who receives a message answers it; --window in flight a pair\n"
+    "             --no-store: with that hint (XEP-0334)\n"
     "             --acks: stream management; who has an ack sends the next message\n"
     "  latency    the same at a fixed --rate of messages per second\n"
     "  presence   all of --sessions tell their contacts, again and again\n"
@@ -75,6 +76,7 @@ Options read_options(int count, char** arguments) {
     const std::map<std::string, std::function<void()>> switches{
         {"--raw", [&] { options.is_raw = true; }},
         {"--no-presence", [&] { options.with_presence = false; }},
+        {"--no-store", [&] { options.is_stored = false; }},
         {"--acks", [&] { options.with_acks = true; }}};
     for (int i = 2; i < count; ++i) {
         const std::string name = arguments[i];

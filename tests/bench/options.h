@@ -22,6 +22,7 @@ struct Options {
     Security security = Security::none;
     bool is_raw = false;  // no XMPP: the relay
     bool with_presence = true;
+    bool is_stored = true;   // else messages carry the hint no-store, XEP-0334
     bool with_acks = false;  // stream management, XEP-0198
     int pid = 0;             // of the server, whose cost is measured
     unsigned accounts = 1000;

@@ -24,9 +24,9 @@ inline std::vector<unsigned> random_pairs(unsigned count) {
     return partner;
 }
 
-inline std::string message(const std::string& to, const std::string& id, unsigned body) {
-    return "<message type='chat' id='" + id + "' to='" + to + "'><body>" + std::string(body, 'x') +
-           "</body></message>";
+inline std::string message(const Options& options, const std::string& to, const std::string& id) {
+    return "<message type='chat' id='" + id + "' to='" + to + "'><body>" + std::string(options.body, 'x') +
+           "</body>" + (options.is_stored ? "" : "<no-store xmlns='urn:xmpp:hints'/>") + "</message>";
 }
 
 // The relay reads eight digits from each connection and joins those that agree.

@@ -131,6 +131,8 @@ tls = []
 [registration]
 open = true
 phone = false
+per_minute = 1000000
+per_address_an_hour = 1000000
 [auth]
 iterations = {ITERATIONS}
 [messages]

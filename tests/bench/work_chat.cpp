@@ -30,7 +30,7 @@ public:
         crowd_.connect_all(0, options_.sessions);
         crowd_.settle(0, options_.sessions);
         for (unsigned i = 0; i < options_.sessions; ++i)
-            messages_.push_back(message(crowd_[partner_[i]].jid(), "m" + std::to_string(i), options_.body));
+            messages_.push_back(message(options_, crowd_[partner_[i]].jid(), "m" + std::to_string(i)));
         const ServerProcess server{options_.pid};
         for (unsigned i = 0; i < options_.sessions; ++i)
             if (partner_[i] != i && (options_.with_acks || i < partner_[i])) say(crowd_[i], options_.window);

@@ -62,7 +62,7 @@ private:
     void say() {
         const auto from = static_cast<unsigned>(random_() % partner_.size());
         const std::string id = "t" + std::to_string(next_.time_since_epoch().count());
-        crowd_[from].send(message(crowd_[partner_[from]].jid(), id, options_.body));
+        crowd_[from].send(message(options_, crowd_[partner_[from]].jid(), id));
         ++sent_;
     }
 

@@ -52,9 +52,9 @@ private:
         if (sent_ >= total_) return;
         std::string bytes;
         for (unsigned i = 0; i < in_a_batch; ++i, ++sent_)
-            bytes +=
-                message(options_.user + std::to_string(sent_ % options_.sessions) + "@" + options_.domain,
-                        "m" + std::to_string(sent_), options_.body);
+            bytes += message(
+                options_, options_.user + std::to_string(sent_ % options_.sessions) + "@" + options_.domain,
+                "m" + std::to_string(sent_));
         client.send(bytes + "<iq type='get' id='batch' to='" + options_.domain +
                     "'><ping xmlns='urn:xmpp:ping'/></iq>");
     }
