@@ -13,6 +13,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 namespace bench {
@@ -79,13 +80,20 @@ void ServerProcess::wait_until_quiet() const {
     }
 }
 
+void ServerProcess::profile(bool on) const {
+    if (!is_profiled_) return;
+    const std::string command = std::string{"callgrind_control -i "} + (on ? "on " : "off ") +
+                                std::to_string(pid_) + " >/dev/null 2>&1";
+    if (std::system(command.c_str()) != 0) throw std::runtime_error{"callgrind_control failed"};
+}
+
 double own_cpu_seconds() {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
+    rusage usages{};
+    ::getrusage(RUSAGE_SELF, &usages);
     const auto seconds = [](const timeval& time) {
         return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
     };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    return seconds(usages.ru_utime) + seconds(usages.ru_stime);
 }
 
 void Latencies::add(std::chrono::nanoseconds latency) {

@@ -10,20 +10,24 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/options.h"
+
 namespace bench {
 
 // A process and all that descend from it.
 class ServerProcess {
 public:
-    explicit ServerProcess(int pid) : pid_{pid} {}
+    explicit ServerProcess(const Options& options) : pid_{options.pid}, is_profiled_{options.is_profiled} {}
     double cpu_seconds() const;
     double anonymous_bytes() const;  // what it has of its own, without files it maps
     // Waits until it uses no time any more: work that goes on after the last answer counts as well.
     void wait_until_quiet() const;
+    void profile(bool on) const;  // where it runs under callgrind
 
 private:
     std::vector<int> processes() const;
-    int pid_;
+    const int pid_;
+    const bool is_profiled_;
 };
 
 double own_cpu_seconds();

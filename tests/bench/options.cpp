@@ -24,6 +24,7 @@ const char* const usage =
     "             latency talk to it\n"
     "  --body BYTES --domain D --user PREFIX --password P --mechanism M --keys FILE --no-presence --warm-up "
     "S\n"
+    "  --callgrind: the server runs under it; chat and login tell it what to look at\n"
     "Prints one line of JSON.\n";
 
 namespace {
@@ -76,6 +77,7 @@ Options read_options(int count, char** arguments) {
     const std::map<std::string, std::function<void()>> switches{
         {"--raw", [&] { options.is_raw = true; }},
         {"--no-presence", [&] { options.with_presence = false; }},
+        {"--callgrind", [&] { options.is_profiled = true; }},
         {"--no-store", [&] { options.is_stored = false; }},
         {"--acks", [&] { options.with_acks = true; }}};
     for (int i = 2; i < count; ++i) {

@@ -22,9 +22,10 @@ struct Options {
     Security security = Security::none;
     bool is_raw = false;  // no XMPP: the relay
     bool with_presence = true;
-    bool is_stored = true;   // else messages carry the hint no-store, XEP-0334
-    bool with_acks = false;  // stream management, XEP-0198
-    int pid = 0;             // of the server, whose cost is measured
+    bool is_stored = true;     // else messages carry the hint no-store, XEP-0334
+    bool with_acks = false;    // stream management, XEP-0198
+    int pid = 0;               // of the server, whose cost is measured
+    bool is_profiled = false;  // it runs under callgrind, which shall look at the measured time
     unsigned accounts = 1000;
     unsigned sessions = 1000;
     unsigned established = 200;  // sessions that stay during a storm

@@ -31,7 +31,7 @@ public:
         crowd_.settle(0, options_.sessions);
         for (unsigned i = 0; i < options_.sessions; ++i)
             messages_.push_back(message(options_, crowd_[partner_[i]].jid(), "m" + std::to_string(i)));
-        const ServerProcess server{options_.pid};
+        const ServerProcess server{options_};
         for (unsigned i = 0; i < options_.sessions; ++i)
             if (partner_[i] != i && (options_.with_acks || i < partner_[i])) say(crowd_[i], options_.window);
         crowd_.run_for(std::chrono::duration<double>{options_.warm_up});
@@ -70,6 +70,7 @@ private:
 
     void measure(const ServerProcess& server) {
         latencies_ = {};
+        server.profile(true);
         const double cpu = server.cpu_seconds(), own = own_cpu_seconds();
         const std::uint64_t delivered = delivered_, acked = acked_;
         const auto start = Clock::now();
@@ -78,6 +79,7 @@ private:
         const double used = server.cpu_seconds() - cpu, own_used = own_cpu_seconds() - own;
         const double count =
             static_cast<double>(options_.with_acks ? acked_ - acked : delivered_ - delivered);
+        server.profile(false);
         Report report;
         report.add("work", "chat")
             .add("messages", count)

@@ -82,7 +82,7 @@ void run_latency(const Options& options) {
     talk.crowd().settle(0, options.sessions);
     talk.talk_for(options.warm_up);
     talk.latencies = {};
-    const ServerProcess server{options.pid};
+    const ServerProcess server{options};
     const double cpu = server.cpu_seconds();
     talk.talk_for(options.seconds);
     const double used = server.cpu_seconds() - cpu;
@@ -109,7 +109,7 @@ void run_storm(const Options& options) {
     talk.talk_for(options.seconds);
     const Latencies calm = std::exchange(talk.latencies, {});
 
-    const ServerProcess server{options.pid};
+    const ServerProcess server{options};
     const double cpu = server.cpu_seconds();
     const unsigned failures = crowd.failures();
     const auto start = Clock::now();

@@ -23,13 +23,15 @@ public:
         for (unsigned i = 0; i < options_.parallel; ++i) follow();
         crowd_.run_for(std::chrono::duration<double>{options_.warm_up});
 
-        const ServerProcess server{options_.pid};
+        const ServerProcess server{options_};
+        server.profile(true);
         const double cpu = server.cpu_seconds(), own = own_cpu_seconds();
         const unsigned logins = logins_, failures = crowd_.failures();
         const auto start = Clock::now();
         crowd_.run_for(std::chrono::duration<double>{options_.seconds});
         const double wall = std::chrono::duration<double>{Clock::now() - start}.count();
         const double used = server.cpu_seconds() - cpu;
+        server.profile(false);
         const double count = logins_ - logins;
         Report{}
             .add("work", "login")
@@ -107,7 +109,7 @@ void run_idle(const Options& options) {
     constexpr unsigned first = 100;
     Work work;
     Crowd crowd{options, work, first + options.sessions};
-    const ServerProcess server{options.pid};
+    const ServerProcess server{options};
     const auto rest = [&](unsigned from, unsigned to) {
         crowd.settle(from, to);
         server.wait_until_quiet();

@@ -103,7 +103,7 @@ private:
 }  // namespace
 
 void run_offline(const Options& options) {
-    const ServerProcess server{options.pid};
+    const ServerProcess server{options};
     Report report;
     report.add("work", "offline");
     Senders{options}.run(server, report);

@@ -71,7 +71,7 @@ public:
         count_until_quiet();
         const std::uint64_t in_a_round = seen_;
 
-        const ServerProcess server{options_.pid};
+        const ServerProcess server{options_};
         const double cpu = server.cpu_seconds();
         const auto start = Clock::now();
         std::uint64_t deliveries = 0;
