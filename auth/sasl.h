@@ -39,6 +39,7 @@ struct Credentials {
     bool disabled = false;   // known only to one who proves the key: account-disabled
     struct Token { std::string device, mechanism, secret; bool is_expired; };
     std::vector<Token> tokens;   // that stand for a key (XEP-0484)
+    bool are_incomplete = false; // not all of them could be read: nobody is to be told that they are wrong
 };
 
 // What the exchange wants next.

@@ -2,6 +2,7 @@
 // Socket, TLS and outbox of one client.
 #include "server/connection.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -305,6 +306,8 @@ void Connection::on_timer() {
         return stream_->close({xmpp::StreamCondition::connection_timeout, "No login in time."});
     }
     const net::Duration silent = worker_->loop.now() - last_input_;
+    const Session& session = *stream_->session();
+    if (!pinged_) session.account().mark_seen_now_and_then(session.device());
     if (silent < limits.idle)
         return timer_.start(worker_->loop, limits.idle - silent, [this] { on_timer(); });
     if (!std::exchange(pinged_, true)) {
@@ -317,6 +320,11 @@ void Connection::on_timer() {
 void Connection::session_begins() {
     last_input_ = worker_->loop.now();
     timer_.start(worker_->loop, worker_->config->limits.idle, [this] { on_timer(); });
+}
+
+bool Connection::is_peer_gone() const {
+    pollfd state{socket_, POLLRDHUP, 0};
+    return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 void Connection::extend_login(net::Duration time) {
@@ -334,14 +342,16 @@ void Connection::move_to(Worker& worker, std::function<void()> arrived) {
     worker_->loop.forget(*this);
     // From the mailbox, when no function of this connection is on the stack any more.
     worker_->loop.post([this, &worker, arrived = std::move(arrived)]() mutable {
+        if (closing_ || over_) return;   // it ends here
         worker.loop.post([owned = worker_->release(*this), &worker, arrived = std::move(arrived)]() mutable {
             Connection& here = *owned;
             here.worker_ = &worker;
             worker.adopt(std::move(owned));
             here.stream_->arrive(worker);
-            here.timer_.start(worker.loop, worker.config->limits.login_deadline, [&here] { here.on_timer(); });
-            here.poll_for(EPOLLIN);
             if (here.unsent_ > 0) worker.loop.at_end_of_turn(here);
+            if (const auto& end = worker.going_down()) return here.stream_->go_down(*end);
+            here.timer_.start(worker.loop, worker.config->limits.login_deadline, [&here] { here.on_timer(); });
+            if (here.input_wanted_) here.poll_for(EPOLLIN);
             arrived();
         });
     });

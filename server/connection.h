@@ -36,6 +36,7 @@ public:
     bool can_start_tls() const override;
     std::string peer_address() const override { return peer_address_; }
     std::size_t unsent() const override { return unsent_; }
+    bool is_peer_gone() const override;
     void extend_login(net::Duration time) override;
     void session_begins() override;
     void move_to(Worker& worker, std::function<void()> arrived) override;

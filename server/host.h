@@ -114,7 +114,8 @@ public:
     Chain<void, Stream&, xmpp::XmlWriter&> inline_features; // what may be asked for with a login
     Chain<storage::Task<void>, LoginRequest&> inline_requests;
     std::vector<std::string_view> bind_features;            // and what with a resource (XEP-0386)
-    Chain<storage::Task<void>, Binding&> binding;
+    Chain<storage::Task<void>, const Account&, std::string& /*answers*/> before_binding;   // what its client is told of the account
+    Chain<void, Binding&> binding;                          // from here to <success/> nothing is awaited, nothing else is sent
 
     // A session's life.
     Chain<void, Stream&, xmpp::XmlWriter&> features;        // add a stream feature; stream.phase() tells which round

@@ -49,6 +49,7 @@ void Stream::write_mechanisms(xmpp::XmlWriter& features) {
 
 // RFC 6120 §6.4
 void Stream::on_sasl(const Stanza& element) {
+    speak(ns::sasl);
     const std::string_view name = element.element().name();
     if (name == "auth") {
         const std::string text = element.element().text();
@@ -75,6 +76,8 @@ void Stream::authenticate(std::string_view mechanism, const std::optional<std::s
     xmpp::XmlWriter w;
     send_xml(w.leaf_ns("challenge", login_->ns).take());  // §6.4.2: no initial response
 }
+
+void Stream::speak(std::string_view sasl_ns) { login_->ns = sasl_ns; }
 
 void Stream::respond(const std::string& base64) {
     if (!login_->exchange) return refuse(SaslCondition::malformed_request);
@@ -122,12 +125,8 @@ storage::Task<void> Stream::look_up(std::string username) {
         credentials.disabled = account.disabled;
         for (const storage::Device& device : account.devices)
             if (may_come_from(device, transport_ ? transport_->peer_address() : std::string{})) credentials.keys.push_back({device.id, device.verifiers});
-        const Stanza request = login_ ? login_->request : Stanza{};
-        for (const auto& hook : worker_->host.credentials.entries()) {
-            if (!request) break;
-            auto adding = hook.call(hook.module, account, request, credentials);
-            co_await adding;
-        }
+        auto adding = add_tokens(account, credentials);
+        co_await adding;
         // Tokens stand for keys.
         std::erase_if(credentials.tokens, [&](const auto& token) { return std::ranges::find(credentials.keys, token.device, &auth::Credentials::Key::device) == credentials.keys.end(); });
     } else {
@@ -135,9 +134,23 @@ storage::Task<void> Stream::look_up(std::string username) {
         const bool is_like_a_number = worker_->config->registration.phone && username.find_first_not_of("0123456789") == username.npos;
         const std::uint32_t iterations = is_like_a_number ? auth::RegistrationRules{}.iterations : worker_->config->auth.iterations;
         credentials = auth::fake_credentials(worker_->server.fake_salt_secret(), username, iterations);
+        auto adding = add_tokens({}, credentials);   // as long as it takes for one that exists
+        co_await adding;
     }
-    if (phase_ != Phase::closing && login_->exchange) on_sasl_step(login_->exchange->credentials(std::move(credentials)));
+    if (phase_ != Phase::closing && login_->exchange) {
+        if (credentials.are_incomplete) refuse(SaslCondition::temporary_auth_failure);
+        else on_sasl_step(login_->exchange->credentials(std::move(credentials)));
+    }
     go_on();
+}
+
+storage::Task<void> Stream::add_tokens(const storage::Account& account, auth::Credentials& credentials) {
+    const Stanza request = login_ ? login_->request : Stanza{};
+    for (const auto& hook : worker_->host.credentials.entries()) {
+        if (!request) co_return;
+        auto adding = hook.call(hook.module, account, request, credentials);
+        co_await adding;
+    }
 }
 
 storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
@@ -215,11 +228,7 @@ storage::Task<void> Stream::bind(Stanza request) {
 void Stream::announce_session() {
     worker_->host.bound.tell(*session_);
     log::info("session bound", {{"jid", session_->jid().text()}, {"device", device_}, {"stream", id_}, {"address", transport_->peer_address()}});
-    worker_->spawn("marking a device as seen", [](Worker& worker, std::shared_ptr<Account> account, std::string device) -> storage::Task<void> {
-        auto seen = worker.storage().accounts().set_device_seen(account->id(), std::move(device), worker.now());
-        const auto stored = co_await seen;
-        if (!stored) log::warn("device not marked as seen", {{"jid", account->jid().text()}, {"why", stored.error().text}});
-    }(*worker_, session_->shared_account(), device_));
+    session_->account().mark_seen(device_);
 }
 
 IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& request) {
@@ -231,7 +240,8 @@ IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& r
 }
 
 std::optional<xmpp::StanzaError> Stream::take_resource(const std::shared_ptr<Account>& account, const std::string& wanted) {
-    if (!account->device(device_)) return xmpp::StanzaError{Condition::not_authorized};  // its key was replaced between login and now
+    // Between login and now its key may have been replaced, and the account disabled.
+    if (!account->device(device_) || account->record().disabled) return xmpp::StanzaError{Condition::not_authorized};
 
     // §7.6, §7.7
     std::string resource = auth::random_token(9);

@@ -70,37 +70,44 @@ void restore(const std::shared_ptr<Account>& account, const storage::StoredSessi
 
 }  // namespace
 
-storage::Task<storage::Result<void>> Restart::begin() {
-    auto taking = server_.storage().stored_sessions().take();
-    auto taken = co_await taking;
-    if (!taken) co_return storage::Failure{taken.error()};
-    if (!taken->empty()) log::info("stored sessions taken", {{"count", std::to_string(taken->size())}});
-    std::vector<std::shared_ptr<Waiting>> waiting(server_.workers().size());
-    for (auto& each : waiting) each = std::make_shared<Waiting>();
-    for (storage::StoredSession& session : *taken) {
+storage::Task<storage::Result<void>> Restart::read() {
+    auto reading = server_.storage().stored_sessions().all();
+    auto stored = co_await reading;
+    if (!stored) co_return storage::Failure{stored.error()};
+    if (stored->empty()) co_return storage::Result<void>{};
+    log::info("stored sessions found", {{"count", std::to_string(stored->size())}});
+    waiting_.resize(server_.workers().size());
+    for (auto& each : waiting_) each = std::make_shared<Waiting>();
+    for (storage::StoredSession& session : *stored) {
         const Worker& home = server_.worker_of(session.jid.bare().text());
-        waiting[home.index]->push_back(std::move(session));
-    }
-    for (const auto& worker : server_.workers()) {
-        const auto& here = waiting[worker->index];
-        for (std::size_t i = 0; i < std::min(loads_at_once, here->size()); ++i) {
-            ++at_work_;
-            worker->loop.post([this, at = worker.get(), here] { at->spawn("restoring sessions", restore_each(*at, here)); });
-        }
+        waiting_[home.index]->push_back(std::move(session));
     }
     co_return storage::Result<void>{};
 }
 
-void Restart::wait() const {
+void Restart::begin() {
+    const auto all = std::exchange(waiting_, {});
+    for (const auto& here : all) at_work_ += std::min(loads_at_once, here->size());
+    for (std::size_t index = 0; index < all.size(); ++index) {
+        Worker* const worker = server_.workers()[index].get();
+        for (std::size_t i = 0; i < std::min(loads_at_once, all[index]->size()); ++i)
+            worker->loop.post([this, worker, here = all[index]] { worker->spawn("restoring sessions", restore_each(*worker, here)); });
+    }
+}
+
+bool Restart::wait() const {
     for (std::size_t left = at_work_; left > 0; left = at_work_) at_work_.wait(left);
+    return is_removed_;
+}
+
+storage::Task<void> Restart::remove() {
+    auto clearing = server_.storage().stored_sessions().clear();
+    const auto cleared = co_await clearing;
+    is_removed_ = cleared.ok();
+    if (!cleared) log::error("stored sessions not removed", {{"why", cleared.error().text}});
 }
 
 storage::Task<void> Restart::restore_each(Worker& worker, std::shared_ptr<Waiting> waiting) {
-    struct AtWork {
-        std::atomic<std::size_t>& count;
-        ~AtWork() { --count; count.notify_all(); }
-    };
-    const AtWork until_the_end{at_work_};
     while (!waiting->empty()) {
         const storage::StoredSession stored = std::move(waiting->front());
         waiting->pop_front();
@@ -108,6 +115,12 @@ storage::Task<void> Restart::restore_each(Worker& worker, std::shared_ptr<Waitin
         const std::shared_ptr<Account> account = co_await loading;
         if (account) restore(account, stored);
         else log::warn("a stored session is lost", {{"jid", stored.jid.text()}});
+    }
+    if (++ended_ == at_work_) {   // the last one
+        auto removing = remove();
+        co_await removing;
+        at_work_ = 0;
+        at_work_.notify_all();
     }
 }
 

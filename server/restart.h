@@ -7,6 +7,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "storage/storage.h"
 
@@ -20,10 +21,13 @@ class Restart {
 public:
     explicit Restart(Server& server) : server_{server} {}
 
-    // Takes what was stored, and has the workers restore it when their loops turn. Call on a thread with an Executor.
-    storage::Task<storage::Result<void>> begin();
-    // Blocks until that is done; the loops turn on other threads.
-    void wait() const;
+    // Reads what was stored. Call on a thread with an Executor.
+    storage::Task<storage::Result<void>> read();
+    // Has the workers restore it when their loops turn, and removes it from storage then, so that a server that is killed
+    // leaves no session that others have seen the end of. A start that fails before this loses none.
+    void begin();
+    // Blocks until that is done; the loops turn on other threads. False: it could not be removed.
+    bool wait() const;
     // On the worker's thread, whose streams are gone: its sessions go to storage. Problems are logged.
     static storage::Task<void> store(Worker& worker);
 
@@ -31,8 +35,13 @@ private:
     using Waiting = std::deque<storage::StoredSession>;
     storage::Task<void> restore_each(Worker& worker, std::shared_ptr<Waiting> waiting);
 
+    storage::Task<void> remove();
+
     Server& server_;
-    std::atomic<std::size_t> at_work_ = 0;   // restore_each() that have not ended
+    std::vector<std::shared_ptr<Waiting>> waiting_;   // for each worker
+    std::atomic<std::size_t> at_work_ = 0;            // restore_each(); 0 when the last of them has removed what was stored
+    std::atomic<std::size_t> ended_ = 0;              // of these
+    std::atomic<bool> is_removed_ = true;
 };
 
 }  // namespace server

@@ -50,6 +50,10 @@ storage::Task<void> Retention::sweep() {
     auto forgetting = storage.registrations().remove_before(worker_.now() - old_registration);
     const auto forgotten = co_await forgetting;
     if (!forgotten) log::warn("old registrations not removed", {{"why", forgotten.error().text}});
+    if (stopped_) co_return;
+    auto expiring = storage.fast_tokens().remove_expired(worker_.now());
+    const auto expired = co_await expiring;
+    if (!expired) log::warn("expired tokens not removed", {{"why", expired.error().text}});
     if (!stopped_) start();
 }
 

@@ -113,9 +113,9 @@ storage::Task<storage::Result<void>> Server::prepare() {
     rules.devices = [this] { return config()->limits.devices; };
     linking_ = std::make_unique<auth::Linking>(std::move(rules), *storage_, *hashes_, std::move(*loaded), [this] { return clock_.wall(); },
                                                [this](const xmpp::Jid& account, const storage::Device& device) { device_linked(account, device); });
-    auto restoring = restart_.begin();
-    auto begun = co_await restoring;
-    co_return begun;
+    auto reading = restart_.read();
+    auto read = co_await reading;
+    co_return read;
 }
 
 Worker& Server::worker_of(std::string_view bare_jid) const {
@@ -183,10 +183,14 @@ xmpp::Result<void, std::string> Server::start(net::Handover& left) {
     if (auto problem = listen(config->c2s.direct_tls, true, addresses_.direct_tls)) return xmpp::Failure{*problem};
     workers_.front()->loop.post([this] { watch_queues(); });
     for (const auto& worker : workers_) threads_.emplace_back([here = worker.get()] { here->loop.run(); });
-    restart_.wait();   // who comes for its session finds it
+    restore_sessions();
+    if (!restart_.wait()) return xmpp::Failure{std::string{"the sessions of the last run cannot be removed from the storage"}};
+    // Who comes for its session now finds it.
     for (const auto& listener : listeners_) listener->worker().loop.post([here = listener.get()] { here->start(); });
     return {};
 }
+
+void Server::restore_sessions() { restart_.begin(); }
 
 void Server::hand_over(net::Handover& next) const {
     for (const auto& listener : listeners_) next.add(listener->purpose(), listener->socket());

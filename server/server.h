@@ -45,6 +45,8 @@ public:
     // process before this one listened on.
     xmpp::Result<void, std::string> start(net::Handover& left);
     void hand_over(net::Handover& next) const;              // between start() and stop()
+    // What start() does; in-process scenes, which do not start, do it themselves.
+    void restore_sessions();
     // Ends every stream, waits for what is stored, stores what waits to be resumed, ends the threads. From the main thread;
     // once. Without threads: settles.
     void stop();

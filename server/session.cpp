@@ -100,6 +100,7 @@ void Session::on_drained() {
 }
 
 void Session::store(SessionState& state) const {
+    state["log"] = {std::to_string(account_->log.last())};
     auto& texts = state["session"];
     texts = {std::to_string(bound_at_.time_since_epoch().count()), interested_ ? "interested" : "", backlog == Backlog::sent ? "sent" : "",
              has_read_archive ? "read archive" : "", std::to_string(priority_), {}};
@@ -115,13 +116,17 @@ void Session::restore(const SessionState& state) {
     interested_ = !(*texts)[1].empty();
     has_read_archive = !(*texts)[3].empty();
     if (const xmpp::Stanza presence = xmpp::parse_or_empty((*texts)[5])) set_available(presence, number_of<int>((*texts)[4]));
-    // What comes in while nobody has resumed it is for stream management to keep, unless it has to catch up first.
-    if (!(*texts)[2].empty() && takes_messages()) backlog = Backlog::sent;
+    // What comes in while nobody has resumed it is for stream management to keep, unless it has to catch up first: with
+    // what it lacked before, or with what was logged after this was stored.
+    const SessionState::Texts* const log = state.find("log");
+    const bool is_all_there = log && !log->empty() && number_of<storage::LogId>(log->front()) >= account_->log.last();
+    if (!(*texts)[2].empty() && takes_messages() && is_all_there) backlog = Backlog::sent;
     for (std::size_t i = 6; i < texts->size(); ++i)
         if (auto entity = xmpp::Jid::parse((*texts)[i])) directed().insert(std::move(*entity));
 }
 
 void Session::finish() {
+    if (std::exchange(is_finished_, true)) return;
     const std::shared_ptr<Account> account = account_;
     const std::shared_ptr<Session> self = shared_from_this();
     worker().presence.session_lost(*this);

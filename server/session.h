@@ -109,6 +109,7 @@ private:
     std::int16_t priority_ = 0;
     bool available_ = false;
     bool interested_ = false;
+    bool is_finished_ = false;
 };
 
 struct Session::Drained {

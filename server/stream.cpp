@@ -124,6 +124,9 @@ void Stream::on_element(std::string_view bytes) {
 }
 
 void Stream::before_login(const Stanza& element) {
+    // XEP-0388 §2.4: nothing else is said during the exchange.
+    const bool is_answer = element.element().is("response", ns::sasl2) || element.element().is("abort", ns::sasl2);
+    if (login_->exchange && login_->request && !is_answer) return close(StreamError{StreamCondition::policy_violation, "A login is under way."});
     if (element.element().is("starttls", ns::tls)) return on_starttls();
     if (element.element().ns() == ns::sasl) return on_sasl(element);
     if (take_nonza(worker_->host.nonzas_before_login, element)) return;
@@ -193,6 +196,8 @@ void Stream::on_starttls() {
 
 void Stream::on_secured() {
     phase_ = Phase::authenticate;
+    login_->exchange.reset();   // what was begun in the clear goes on under no protection
+    login_->request = {};
     if (held_ == 0) return;  // direct TLS
     held_ = 0;
     pending_.clear();
@@ -296,6 +301,7 @@ void Stream::on_disconnected(std::string_view why) {
 void Stream::end_session(bool may_be_resumed) {
     const std::shared_ptr<Session> session = std::exchange(session_, nullptr);
     if (!session) return;
+    session->account().mark_seen(session->device());
     session->attach(nullptr);
     session->on_drained();  // whoever waits for the socket sees that there is none
     if (may_be_resumed && worker_->host.lost.claim(*session)) return;
@@ -303,6 +309,10 @@ void Stream::end_session(bool may_be_resumed) {
 }
 
 // ---- in-band registration: RFC 6120 has no say in it, XEP-0077 does (a module) ---------------------------------------------
+
+void Stream::extend_login(net::Duration time) {
+    if (transport_ && phase_ != Phase::closing) transport_->extend_login(time);
+}
 
 bool Stream::may_register() const {
     return account_.empty() && transport_ && (transport_->is_encrypted() || !worker_->config->c2s.require_tls);

@@ -35,6 +35,7 @@ public:
     virtual bool can_start_tls() const = 0;
     virtual std::string peer_address() const = 0;       // without the port
     virtual std::size_t unsent() const = 0;             // bytes
+    virtual bool is_peer_gone() const = 0;              // also while nothing is read
     virtual void extend_login(net::Duration time) = 0;  // from now; instead of limits.login_deadline
     virtual void session_begins() = 0;                  // logged in: from now on limits.idle counts
     // The session's account lives on that worker: the transport and its stream go there, `arrived` is called there.
@@ -77,6 +78,8 @@ public:
     // A session with that resource (empty: any); or why not. Nobody is told before announce_session().
     std::optional<xmpp::StanzaError> take_resource(const std::shared_ptr<Account>& account, const std::string& wanted);
     void announce_session();
+    void extend_login(net::Duration time);               // instead of limits.login_deadline
+    void speak(std::string_view sasl_ns);                // whose words a refusal is put in: RFC 6120's, XEP-0388's
     bool may_register() const;                           // in-band registration: a secure channel, nobody logged in
 
     void send(xmpp::Wire bytes);
@@ -105,6 +108,7 @@ private:
     void on_sasl(const xmpp::Stanza& element);
     void on_sasl_step(auth::Step step);
     storage::Task<void> look_up(std::string username);
+    storage::Task<void> add_tokens(const storage::Account& account, auth::Credentials& credentials);
     storage::Task<void> hash_password(auth::HashPassword wanted);
     void on_sasl_success(const auth::Success& success);
     // RFC 6120 §7: login.cpp

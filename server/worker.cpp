@@ -105,6 +105,7 @@ storage::Task<void> Worker::fetch(xmpp::Jid bare) {
 void Worker::settle(const std::string& bare, std::shared_ptr<Account> account, bool failed) {
     const auto entry = accounts_.find(bare);
     if (entry == accounts_.end()) return;
+    if (std::exchange(entry->second.is_stale, false)) return spawn("loading an account", fetch(*xmpp::Jid::parse(bare)));
     std::vector<Found> waiting = std::move(entry->second.waiting);
     if (account) {
         entry->second.account = account;
@@ -148,7 +149,9 @@ storage::Task<std::shared_ptr<Account>> Worker::load(xmpp::Jid bare) {
 
 void Worker::unload(std::string_view bare) {
     const auto entry = accounts_.find(bare);
-    if (entry == accounts_.end() || !entry->second.account) return;
+    if (entry == accounts_.end()) return;
+    if (entry->second.loading) entry->second.is_stale = true;
+    if (!entry->second.account) return;
     const std::shared_ptr<Account> account = entry->second.account;
     const auto sessions = account->sessions();
     for (const auto& session : sessions)
@@ -206,6 +209,7 @@ std::size_t Worker::lingering_count() const {
 }
 
 void Worker::go_down(const xmpp::StreamError& error) {
+    going_down_ = error;
     std::vector<Connection*> open;
     for (const auto& [connection, owned] : connections_) open.push_back(connection);
     for (Connection* const connection : open) connection->stream().go_down(error);

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -78,12 +79,14 @@ public:
     void destroy(Connection& connection);                  // when nobody's function is on the stack any more
     std::size_t connection_count() const { return connections_.size(); }
     std::size_t lingering_count() const;
-    void go_down(const xmpp::StreamError& error);          // ends all streams; kept sessions stay
+    void go_down(const xmpp::StreamError& error);          // ends all streams, those that still come as well; kept sessions stay
+    const std::optional<xmpp::StreamError>& going_down() const { return going_down_; }
 
 private:
     struct Entry {
         std::shared_ptr<Account> account;
         bool loading = false;
+        bool is_stale = false;                             // what is being fetched was changed meanwhile
         std::vector<Found> waiting;
     };
     storage::Task<void> fetch(xmpp::Jid bare);
@@ -94,6 +97,7 @@ private:
     std::deque<std::string> idle_;                         // bare JIDs that became idle, oldest first; looked at again
     std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Module>> modules_;
+    std::optional<xmpp::StreamError> going_down_;
 };
 
 }  // namespace server

@@ -298,7 +298,10 @@ class FastTokens {
 public:
     virtual ~FastTokens() = default;
     virtual Task<Result<std::vector<FastToken>>> find(AccountId account, std::string client) = 0;   // the newest first; at most two
-    virtual Task<Result<void>> put(AccountId account, FastToken token) = 0;   // in the place of a new one that was never used
+    // In the place of a new one that was never used; when the device has too many clients, the one that expires first goes.
+    virtual Task<Result<void>> put(AccountId account, FastToken token) = 0;
+    virtual Task<Result<void>> remove_expired(Time now) = 0;
+    virtual Task<Result<std::vector<std::string>>> devices(AccountId account, Time now) = 0;   // that have one which is good
     // The older one goes. False: there is no such token, or its count has been as high already.
     virtual Task<Result<bool>> use(AccountId account, std::string client, std::string token, std::optional<std::uint32_t> count) = 0;
     virtual Task<Result<void>> remove(AccountId account, std::string client, std::string token) = 0;
@@ -331,9 +334,10 @@ struct StoredSession {
 class StoredSessions {
 public:
     virtual ~StoredSessions() = default;
-    virtual Task<Result<void>> put(std::vector<StoredSession> sessions) = 0;   // all or none; one of a device that is gone is left out
-    // All of them. They are gone afterwards: a server that is killed leaves none that others have seen the end of.
-    virtual Task<Result<std::vector<StoredSession>>> take() = 0;
+    // All or none, in the place of those with that address; one of a device that is gone is left out.
+    virtual Task<Result<void>> put(std::vector<StoredSession> sessions) = 0;
+    virtual Task<Result<std::vector<StoredSession>>> all() = 0;
+    virtual Task<Result<void>> clear() = 0;
 };
 
 // A companion that waits for a device of some account to approve it.

@@ -9,7 +9,9 @@
 namespace server::http {
 
 xmpp::Result<Json, Response> body_of(const Request& request) {
-    if (!request.content_type.empty() && request.content_type != "application/json")
+    // Where a browser may add credentials by itself: a page of somebody else's cannot send this type without asking first.
+    const bool is_json = request.content_type == "application/json" || (request.content_type.empty() && request.authorization.empty());
+    if (!is_json)
         return xmpp::Failure{problem(415, "unsupported-media-type", "Send application/json.")};
     Json body = Json::parse(request.body, nullptr, false);
     if (!body.is_object()) return xmpp::Failure{problem(400, "bad-request", "The body must be a JSON object.")};

@@ -57,7 +57,7 @@ public:
         host.at<&Archive::archive>(host.inbound, Station::archive, this);
         host.iq.get<&Archive::form>(Asked::account, ns, "query", this, Condition::forbidden);
         host.iq.set<&Archive::query>(Asked::account, ns, "query", this, Condition::forbidden);
-        host.at<&Archive::metadata_at_binding>(host.binding, this);
+        host.at<&Archive::metadata_at_binding>(host.before_binding, this);
         host.iq.get<&Archive::metadata>(Asked::account, ns, "metadata", this, Condition::forbidden);
     }
 
@@ -99,7 +99,7 @@ private:
     IqReply form(Iq& iq);
     storage::Task<IqReply> query(Iq iq);
     storage::Task<IqReply> metadata(Iq iq);
-    storage::Task<void> metadata_at_binding(Binding& binding);
+    storage::Task<void> metadata_at_binding(const Account& account, std::string& answers);
     storage::Task<storage::Result<std::string>> describe(storage::AccountId account);
     Parsed parse(const Iq& iq);
     std::optional<StanzaError> read_field(const Iq& iq, const xmpp::FormField& field, Question& question);
@@ -296,10 +296,10 @@ storage::Task<IqReply> Archive::metadata(Iq iq) {
 }
 
 // XEP-0386 §3.2.1
-storage::Task<void> Archive::metadata_at_binding(Binding& binding) {
-    auto asking = describe(binding.session.account().id());
+storage::Task<void> Archive::metadata_at_binding(const Account& account, std::string& answers) {
+    auto asking = describe(account.id());
     const auto metadata = co_await asking;
-    if (metadata) binding.answers += *metadata;   // without it the client asks
+    if (metadata) answers += *metadata;   // without it the client asks
 }
 
 storage::Task<storage::Result<std::string>> Archive::describe(storage::AccountId account) {

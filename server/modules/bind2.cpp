@@ -42,21 +42,26 @@ private:
         const std::shared_ptr<Account> account = co_await loading;
         if (stream.phase() == Stream::Phase::closing) co_return;
         if (!account) co_return stream.close({xmpp::StreamCondition::resource_constraint, "The account cannot be loaded now."});
-        if (const auto refused = stream.take_resource(account, resource_for(stream, login.authenticate, asked)))
-            co_return stream.close({xmpp::StreamCondition::resource_constraint, refused->text});
-
-        const std::shared_ptr<Session> session = stream.session()->shared_from_this();
-        account->log.expects_archive(*session);
-        Binding binding{*session, asked, {}};
-        for (const auto& hook : host_.binding.entries()) {
-            auto answering = hook.call(hook.module, binding);
+        std::string answers;
+        for (const auto& hook : host_.before_binding.entries()) {
+            auto answering = hook.call(hook.module, *account, answers);
             co_await answering;
             if (stream.phase() == Stream::Phase::closing) co_return;
         }
+        // From here on others see the session, and what they send it must not overtake <success/> (XEP-0388 §2.4).
+        if (const auto refused = stream.take_resource(account, resource_for(stream, login.authenticate, asked)))
+            co_return stream.close({condition_of(*refused), refused->text});
+        account->log.expects_archive(*stream.session());
+        Binding binding{*stream.session(), asked, std::move(answers)};
+        host_.binding.tell(binding);
         xmpp::XmlWriter w;
         w.open("bound", ns).raw(binding.answers);
         login.answers += w.take();
         login.afterwards.emplace_back([&stream] { stream.announce_session(); });
+    }
+
+    static xmpp::StreamCondition condition_of(const xmpp::StanzaError& refused) {
+        return refused.condition == xmpp::Condition::not_authorized ? xmpp::StreamCondition::not_authorized : xmpp::StreamCondition::resource_constraint;
     }
 
     // §3.2.1

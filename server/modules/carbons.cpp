@@ -108,9 +108,8 @@ private:
     IqReply enable(Iq& iq) { return turn(iq, true); }
     IqReply disable(Iq& iq) { return turn(iq, false); }
     // XEP-0386 §3.2.1
-    storage::Task<void> enable_at_binding(Binding& binding) {
+    void enable_at_binding(Binding& binding) {
         if (binding.bind.child("enable", carbons_ns)) enabled_[binding.session] = true;
-        co_return;
     }
     IqReply turn(Iq& iq, bool on) {
         if (!iq.is_own() || !iq.session) return Condition::not_allowed;

@@ -82,13 +82,16 @@ private:
         auto asking = devices_of(iq.account->jid());
         const auto devices = co_await asking;
         if (!devices) co_return IqReply{devices.error()};
+        auto looking = worker_.storage().fast_tokens().devices(iq.account->id(), worker_.now());
+        const auto with_token = co_await looking;
+        if (!with_token) co_return IqReply{with_token.error()};
         xmpp::XmlWriter w;
         w.open("clients", ns);
-        for (const Device& device : *devices) write(w, *iq.account, device);
+        for (const Device& device : *devices) write(w, *iq.account, device, std::ranges::find(*with_token, device.id) != with_token->end());
         co_return IqReply{w.take()};
     }
 
-    static void write(xmpp::XmlWriter& w, const Account& account, const Device& device) {
+    static void write(xmpp::XmlWriter& w, const Account& account, const Device& device, bool has_token) {
         const bool connected = is_connected(account, device);
         const bool is_companion = device.role == DeviceRole::companion;
         const bool was_there = connected || device.last_seen > device.created;
@@ -97,6 +100,7 @@ private:
         w.open("auth");
         if (device.role == DeviceRole::password) w.leaf("password");
         else w.leaf_ns("key", ns_devices);
+        if (has_token) w.leaf("fast");
         w.close();
         w.open("permission").attr("status", is_companion ? "normal" : "unrestricted").close();
         const Device* const here = account.device(device.id);   // what a login has just said may not be stored yet

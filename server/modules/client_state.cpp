@@ -141,9 +141,8 @@ private:
 
     // §4.2. Without a session there is no state to speak of: RFC 6120 §4.9.3.24.
     // XEP-0386 §3.2.1
-    storage::Task<void> begin(Binding& binding) {
+    void begin(Binding& binding) {
         if (binding.bind.child("inactive", csi)) inactive_[binding.session] = std::make_unique<Inactive>();
-        co_return;
     }
     void on_inactive(Stream& stream, const Stanza&) {
         if (!stream.session()) return stream.close({xmpp::StreamCondition::unsupported_stanza_type});

@@ -60,7 +60,10 @@ private:
         if (client.empty() || !authenticate.child("fast", ns)) co_return;
         auto finding = worker_.storage().fast_tokens().find(account.id, client);
         auto found = co_await finding;
-        if (!found) co_return;   // as if there was none: the client has other ways to log in (§4.1)
+        if (!found) {
+            credentials.are_incomplete = true;   // §4.1: the client throws away what is refused for good
+            co_return;
+        }
         for (storage::FastToken& token : *found)
             credentials.tokens.push_back({std::move(token.device), std::move(token.mechanism), std::move(token.token), token.expires <= worker_.now()});
     }
@@ -83,6 +86,7 @@ private:
             }
             if (mechanism.empty()) mechanism = *renewed;
         }
+        if (login.stream.phase() == Stream::Phase::closing) co_return;
         const auto offered = auth::token_mechanisms(login.stream.transport().channel());
         if (std::ranges::find(offered, mechanism) == offered.end()) co_return;
         auto issuing = issue(*account, client, login.stream.device(), mechanism);

@@ -90,7 +90,7 @@ private:
         auto asking = worker_.server.linking().ask(std::move(companion), iq.client_address);
         const auto code = co_await asking;
         if (!code) co_return IqReply{refused(code.error())};
-        if (const auto stream = iq.stream.lock()) stream->transport().extend_login(code->expires_in);
+        if (const auto stream = iq.stream.lock()) stream->extend_login(code->expires_in);
         xmpp::XmlWriter w;
         w.open("link", ns).attr("id", code->id).attr("code", code->code).attr("expires-in", static_cast<std::uint64_t>(code->expires_in.count()));
         w.leaf("uri", "xmpp:" + iq.domain + "?link;code=" + code->code);
@@ -106,7 +106,7 @@ private:
         const auto approved = co_await waiting;
         if (!approved) co_return IqReply{refused(approved.error())};
         const auto stream = iq.stream.lock();
-        const bool is_there = stream && stream->phase() != Stream::Phase::closing;
+        const bool is_there = stream && stream->phase() != Stream::Phase::closing && !stream->transport().is_peer_gone();
         if (!is_there) co_return IqReply{Condition::recipient_unavailable};   // nobody reads this; the key is for the next stream
         auto collecting = worker_.server.linking().collect(id);
         const auto issued = co_await collecting;

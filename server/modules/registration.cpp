@@ -161,7 +161,7 @@ private:
     }
 
     void extend_login(const std::weak_ptr<Stream>& stream) const {
-        if (const auto there = stream.lock()) there->transport().extend_login(worker_.config->registration.pin_lifetime);
+        if (const auto there = stream.lock()) there->extend_login(worker_.config->registration.pin_lifetime);
     }
 
     // The number: a PIN goes out, and the second form comes back.

@@ -45,8 +45,14 @@ private:
         const xmpp::Element initial = element.child("initial-response", ns::sasl2);
         stream.authenticate(element.element().attr("mechanism"), initial ? std::optional{initial.text()} : std::nullopt, element);
     }
-    void respond(Stream& stream, const xmpp::Stanza& element) { stream.respond(element.element().text()); }
-    void abort(Stream& stream, const xmpp::Stanza&) { stream.refuse(auth::SaslCondition::aborted); }   // §4.5
+    void respond(Stream& stream, const xmpp::Stanza& element) {
+        stream.speak(ns::sasl2);
+        stream.respond(element.element().text());
+    }
+    void abort(Stream& stream, const xmpp::Stanza&) {   // §4.5
+        stream.speak(ns::sasl2);
+        stream.refuse(auth::SaslCondition::aborted);
+    }
 
     // §2.6.1: on the account's worker now.
     void begin_completing(Stream& stream, const xmpp::Stanza& request, const auth::Success& success) {

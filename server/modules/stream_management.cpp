@@ -111,7 +111,7 @@ private:
 
     void offer_resumption(Stream&, xmpp::XmlWriter& features) { features.leaf_ns("sm", sm); }
     void enable(Stream& stream, const xmpp::Stanza& element);
-    storage::Task<void> enable_at_binding(Binding& binding);
+    void enable_at_binding(Binding& binding);
     std::string begin(Session& session, const xmpp::Element& asked);
     void resume(Stream& stream, const xmpp::Stanza& element);
     storage::Task<void> resume_alone(std::shared_ptr<Stream> stream, xmpp::Stanza element);
@@ -145,9 +145,8 @@ void StreamManagement::enable(Stream& stream, const xmpp::Stanza& element) {
 }
 
 // XEP-0386 §3.2.1
-storage::Task<void> StreamManagement::enable_at_binding(Binding& binding) {
+void StreamManagement::enable_at_binding(Binding& binding) {
     if (const xmpp::Element asked = binding.bind.child("enable", sm)) binding.answers += begin(binding.session, asked);
-    co_return;
 }
 
 std::string StreamManagement::begin(Session& session, const xmpp::Element& asked) {
@@ -360,11 +359,13 @@ storage::Task<std::string> StreamManagement::take_over(std::shared_ptr<Stream> s
         co_return failed(xmpp::Condition::item_not_found);
 
     // What is being stored was taken in: to answer with less would have the client send it again.
-    const Settled settled{*states_[*session]};
-    co_await settled;
-    if (stream->phase() != Stream::Phase::bind) co_return std::string{};
     State* const state = states_[*session].get();
-    if (!state || !resumable_.contains(state->id)) co_return failed(xmpp::Condition::item_not_found);   // its time ran out meanwhile
+    while (state->settled != state->taken) {   // more may come in on the old stream
+        const Settled settled{*state};
+        co_await settled;
+        if (stream->phase() != Stream::Phase::bind) co_return std::string{};
+        if (!resumable_.contains(state->id)) co_return failed(xmpp::Condition::item_not_found);   // its time ran out meanwhile
+    }
     if (Stream* const old = session->stream()) {  // its connection is dead and does not know it yet
         old->let_go_of_session();
         old->close({xmpp::StreamCondition::conflict, "The session was resumed on another stream."});
@@ -390,6 +391,7 @@ void StreamManagement::go_on(Stream& stream, std::uint32_t handled_by_client) {
     }
     ++worker_.counters.resumptions;
     worker_.host.resumed.tell(*session);
+    session->account().mark_seen(session->device());
     log::info("session resumed", {{"jid", session->jid().text()}, {"stream", stream.id()}});
     if (session->takes_messages()) session->account().log.catch_up(*session);
 }

@@ -6,6 +6,8 @@ namespace storage::sql {
 
 namespace {
 
+constexpr std::size_t most_clients = 20;   // of a device
+
 class SqlFastTokens final : public FastTokens {
 public:
     explicit SqlFastTokens(Database& database) : database_{database} {}
@@ -38,7 +40,31 @@ public:
                 "INSERT INTO fast_tokens (account_id, client, is_new, device, mechanism, token, expires, uses) "
                 "VALUES (?,?,1,?,?,?,?,0)",
                 {account, t.client, t.device, t.mechanism, t.token, t.expires});
+            Rows rows = connection.query(
+                "SELECT client, MAX(expires) FROM fast_tokens WHERE account_id = ? AND device = ? GROUP BY client ORDER BY 2 DESC",
+                {account, t.device});
+            std::vector<std::string> too_many;
+            for (std::size_t count = 1; rows.next(); ++count)
+                if (count > most_clients) too_many.push_back(rows.text(0));
+            for (const std::string& client : too_many) connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ?", {account, client});
             return {};
+        });
+    }
+
+    Task<Result<void>> remove_expired(Time now) override {
+        return database_.set<void>([now](Connection& connection) -> Result<void> {
+            connection.change("DELETE FROM fast_tokens WHERE expires <= ?", {now});
+            return {};
+        });
+    }
+
+    Task<Result<std::vector<std::string>>> devices(AccountId account, Time now) override {
+        using Devices = std::vector<std::string>;
+        return database_.read<Devices>([account, now](Connection& connection) -> Result<Devices> {
+            Rows rows = connection.query("SELECT DISTINCT device FROM fast_tokens WHERE account_id = ? AND expires > ?", {account, now});
+            Devices devices;
+            while (rows.next()) devices.push_back(rows.text(0));
+            return devices;
         });
     }
 

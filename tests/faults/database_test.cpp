@@ -10,6 +10,7 @@
 #include "tests/clients/live_server.h"
 #include "tests/clients/wire_client.h"
 #include "tests/support/mariadb.h"
+#include "xmpp/base64.h"
 
 using namespace tests;
 using namespace std::chrono_literals;
@@ -228,4 +229,44 @@ TEST_CASE("with the database down, `tern status` answers and SIGTERM ends the se
     begun = std::chrono::steady_clock::now();
     CHECK(server.process().stop() == 0);
     CHECK(std::chrono::steady_clock::now() - begun < 12s);
+}
+
+TEST_CASE("clients that go while the database is waited for: the server minds none of them") {
+    MariaDb& database = MariaDb::shared();
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.settings = {{"TERN_WORKERS", "3"}, {"TERN_LIMITS_LOGIN_DEADLINE", "2s"}, {"TERN_SMS_GATEWAY", "file"}, {"TERN_SMS_FILE", "sms"}}, .storage_url = database.url(name)}};
+    const auto authenticate = [](const std::string& user) {
+        return "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>" + xmpp::base64(std::string{'\0'} + user + '\0' + LiveServer::password) +
+               "</initial-response><user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
+               "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3' resume='true'/></bind></authenticate>";
+    };
+    const std::vector<std::string> requests{
+        "<iq type='set' id='l'><link xmlns='urn:tern:link:0'><device>Laptop</device></link></iq>",
+        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>jabber:iq:register</value></field>"
+        "<field var='phone'><value>+4915112345678</value></field></x></query></iq>",
+        authenticate("romeo"), authenticate("juliet"), authenticate("benvolio"), authenticate("mercutio"),
+    };
+    for (const bool is_frozen_first : {true, false}) {
+        std::vector<std::unique_ptr<WireClient>> clients;
+        for (int n = 0; n < 48; ++n) {
+            clients.push_back(std::make_unique<WireClient>(*server));
+            clients.back()->open_stream();
+        }
+        if (is_frozen_first) database.freeze();
+        for (std::size_t n = 0; n < clients.size(); ++n) {
+            clients[n]->send(requests[n % requests.size()]);
+            if (!is_frozen_first && n == clients.size() / 2) database.freeze();
+        }
+        for (std::size_t n = 0; n < clients.size(); ++n) {
+            if (n % 3 == 0) clients[n]->vanish();
+            if (n % 3 != 2) clients[n].reset();
+        }
+        // The time to log in runs out for one that stays, and with it for all.
+        if (is_frozen_first) CHECK(clients[2]->end().is_over);
+        database.thaw();
+        WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+        romeo.ping();
+    }
+    CHECK(server.is_alive());
+    CHECK(server.process().stop() == 0);
 }

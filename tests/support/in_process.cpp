@@ -209,6 +209,7 @@ void InProcess::start() {
     server_ = std::make_unique<server::Server>(config_, std::make_unique<BorrowedStorage>(storage_), clock_, workers_);
     const auto prepared = wait_for(server_->prepare());
     if (!prepared) throw Wrong{"the server was not prepared: " + prepared.error().text};
+    server_->restore_sessions();
 }
 
 void InProcess::settle() { server_->settle(); }

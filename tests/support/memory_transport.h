@@ -41,6 +41,7 @@ public:
     std::string peer_address() const override { return "127.0.0.1"; }
     std::size_t unsent() const override { return unsent_.size(); }
     void extend_login(server::net::Duration) override {}   // there is no deadline here
+    bool is_peer_gone() const override { return false; }
     void session_begins() override {}
     void move_to(server::Worker& worker, std::function<void()> arrived) override;
 

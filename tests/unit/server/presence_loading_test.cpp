@@ -140,3 +140,24 @@ TEST_CASE("probes fetch accounts a few at a time, and a login passes them by") {
     CHECK(stage.rosters->begun == contacts + 1);   // the second probe of each found its account there
     CHECK(stage.worker().unhurried.depth().depth == 0);
 }
+
+TEST_CASE("an account whose keys change while it is fetched is fetched again") {
+    Stage stage;
+    std::size_t devices = 99;
+    stage.on_worker([&] {
+        stage.worker().with_account(Jid::parse("juliet@localhost")->view(), [&](server::Account* found, bool) { devices = found ? found->record().devices.size() : 99; });
+    });
+    CHECK(stage.rosters->begun == 1);   // its record has been read
+    storage::Device device;
+    device.id = "new";
+    device.created = device.last_seen = storage::Time{};
+    const auto account = tests::wait_for(stage.worker().storage().accounts().find(*Jid::parse("juliet@localhost")));
+    REQUIRE((account.ok() && *account));
+    REQUIRE(tests::wait_for(stage.worker().storage().accounts().replace_devices((*account)->id, storage::Salt{"salt", 4096}, device)).ok());
+    stage.on_worker([&] { stage.worker().unload("juliet@localhost"); });   // what Server::keys_changed does
+    stage.let_one_go_on();
+    CHECK(devices == 99);               // nobody is shown what was
+    CHECK(stage.rosters->begun == 2);
+    stage.let_one_go_on();
+    CHECK(devices == 1);
+}

@@ -353,19 +353,50 @@ TEMPLATE_TEST_CASE("a client has a token and perhaps a newer one, and they go wi
     CHECK_FALSE(orphan.ok());
 }
 
-TEMPLATE_TEST_CASE("sessions are stored for the next server, taken once, and go with their device", "[contract]", TERN_STORAGE_BACKENDS) {
+TEMPLATE_TEST_CASE("tokens expire, and a device has so many clients at most", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& tokens = o.storage->fast_tokens();
+    const AccountId id = o.create("romeo@montague.example", {device("phone"), device("tablet")});
+    const auto put = [&](const std::string& client, const std::string& of, int expires) {
+        storage::FastToken token;
+        token.client = client;
+        token.device = of;
+        token.mechanism = "HT-SHA-256-NONE";
+        token.token = "token of " + client;
+        token.expires = at(expires);
+        must(o.run(tokens.put(id, token)));
+    };
+    using Devices = std::vector<std::string>;
+    CHECK(o.get(tokens.devices(id, at(0))).empty());
+    put("c", "tablet", 50);
+    for (int n = 0; n < 25; ++n) put("c" + std::to_string(n), "phone", 100 + n);
+    for (int n = 0; n < 25; ++n) CHECK(o.get(tokens.find(id, "c" + std::to_string(n))).size() == (n < 5 ? 0 : 1));
+    CHECK(o.get(tokens.find(id, "c")).size() == 1);
+    auto devices = o.get(tokens.devices(id, at(0)));
+    std::ranges::sort(devices);
+    CHECK(devices == Devices{"phone", "tablet"});
+    CHECK(o.get(tokens.devices(id, at(50))) == Devices{"phone"});
+    CHECK(o.get(tokens.devices(id + 1, at(0))).empty());
+    must(o.run(tokens.remove_expired(at(110))));
+    CHECK(o.get(tokens.find(id, "c")).empty());
+    CHECK(o.get(tokens.find(id, "c10")).empty());
+    CHECK(o.get(tokens.find(id, "c11")).size() == 1);
+}
+
+TEMPLATE_TEST_CASE("sessions are stored for the next server until it has them, and go with their device", "[contract]", TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
     auto& sessions = o.storage->stored_sessions();
     const AccountId id = o.create("romeo@montague.example", {device("phone"), device("tablet")});
     const auto session = [id](const std::string& resource, std::string of, std::string state) {
         return storage::StoredSession{id, jid("romeo@montague.example/" + resource), std::move(of), std::move(state)};
     };
-    CHECK(o.get(sessions.take()).empty());
+    CHECK(o.get(sessions.all()).empty());
     const std::string big(300000, 'x');
+    must(o.run(sessions.put({session("orchard", "phone", "an older one")})));
     must(o.run(sessions.put({session("orchard", "phone", "4:state"), session("Orchard 🌹", "phone", big)})));
     must(o.run(sessions.put({session("street", "tablet", "s"), session("nowhere", "revoked", "s")})));   // no such device
     must(o.run(o.storage->accounts().remove_device(id, "tablet")));
-    auto taken = o.get(sessions.take());
+    auto taken = o.get(sessions.all());
     REQUIRE(taken.size() == 2);
     if (taken[0].state == big) std::swap(taken[0], taken[1]);
     CHECK(taken[0].account == id);
@@ -374,9 +405,11 @@ TEMPLATE_TEST_CASE("sessions are stored for the next server, taken once, and go 
     CHECK(taken[0].state == "4:state");
     CHECK(taken[1].jid == jid("romeo@montague.example/Orchard 🌹"));
     CHECK(taken[1].state == big);
-    CHECK(o.get(sessions.take()).empty());
+    CHECK(o.get(sessions.all()).size() == 2);
+    must(o.run(sessions.clear()));
+    CHECK(o.get(sessions.all()).empty());
     must(o.run(sessions.put({})));
-    CHECK(o.get(sessions.take()).empty());
+    CHECK(o.get(sessions.all()).empty());
 }
 
 TEMPLATE_TEST_CASE("push registrations: one for each service and node, gone with their device", "[contract]", TERN_STORAGE_BACKENDS) {
