@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 import servers
+from chart import chart
 from rows import rows_for
 
 PASSWORD_KEYS = "keys"
@@ -31,7 +32,7 @@ def arguments():
     parser.add_argument("--list", action="store_true", help="names the rows")
     parser.add_argument("--cores", default="0,1", help="core of the servers, core of the generator")
     parser.add_argument("--nice", type=int, default=0, help="of servers and generator; below 0 where others use the machine")
-    parser.add_argument("--out", default="", help="directory for results.jsonl, table.md and the servers' own; kept")
+    parser.add_argument("--out", default="", help="directory for results.jsonl, table.md, chart.svg and the servers' own; kept")
     return parser.parse_args()
 
 
@@ -62,10 +63,10 @@ class Comparison:
         return server
 
     def generate(self, server, work):
-        command = ["nice", "-n", str(self.options.nice), "taskset", "-c", self.generator_core, self.options.generator, *map(str, work), "--port", str(server.port),
-                   "--pid", str(server.process.pid), "--keys", os.path.join(server.directory, PASSWORD_KEYS)]
-        if server.is_raw:
-            command.append("--raw")
+        command = ["nice", "-n", str(self.options.nice), "taskset", "-c", self.generator_core, self.options.generator,
+                   *map(str, work), "--port", str(server.port), "--pid", str(server.process.pid),
+                   "--keys", os.path.join(server.directory, PASSWORD_KEYS)]
+        command += ["--raw"] if server.is_raw else ["--service", server.rooms]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
         if done.returncode != 0:
             print(f"  {server.name}: {work[0]} ended with {done.returncode}: {done.stderr.strip()}", file=sys.stderr)
@@ -78,7 +79,7 @@ class Comparison:
             server.stop()
             server.start()
         server = self.server(name, row.archives)
-        if server.is_raw and not row.raw:
+        if (server.is_raw and not row.raw) or (row.rooms and not server.rooms):
             return
         run = self.generate(server, row.work(self.results, name))
         if run is None:
@@ -93,7 +94,7 @@ class Comparison:
     def run(self, rows, rounds):
         names = self.options.servers.split(",")
         for row in rows:
-            for _ in range(0 if row.source else rounds):
+            for _ in range(0 if row.source else min(rounds, row.most_rounds)):
                 for name in names:
                     self.play(row, name)
         return [self.line(row, names) for row in rows]
@@ -107,9 +108,16 @@ class Comparison:
         cells = [row.title]
         for name in names:
             cells.append("–" if medians[name] is None else shown(medians[name]))
-        tern, peer = medians.get("tern"), medians.get("ejabberd")
-        cells.append("–" if not tern or not peer else f"{(tern / peer if row.more_is_better else peer / tern):.1f}×")
+        ratio = self.ratio(row, "tern")
+        cells.append("–" if ratio is None else f"{ratio:.1f}×")
         return cells
+
+    def ratio(self, row, name):
+        """How many times better than ejabberd."""
+        own, peer = self.median(row, name), self.median(row, "ejabberd")
+        if not own or not peer:
+            return None
+        return own / peer if row.more_is_better else peer / own
 
     def stop(self):
         for server in self.running.values():
@@ -172,6 +180,8 @@ def main():
     if options.out:
         with open(os.path.join(directory, "table.md"), "w") as file:
             file.write(markdown(names, lines) + "\n")
+        with open(os.path.join(directory, "chart.svg"), "w") as file:
+            file.write(chart(rows, names, comparison.ratio))
     return 0
 
 

@@ -15,7 +15,7 @@ int main(int count, char** arguments) {
         {"register", bench::run_register}, {"befriend", bench::run_befriend}, {"idle", bench::run_idle},
         {"login", bench::run_login},       {"chat", bench::run_chat},         {"latency", bench::run_latency},
         {"presence", bench::run_presence}, {"offline", bench::run_offline},   {"storm", bench::run_storm},
-        {"relay", bench::run_relay}};
+        {"relay", bench::run_relay},       {"room", bench::run_room}};
     std::signal(SIGPIPE, SIG_IGN);
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);

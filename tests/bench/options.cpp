@@ -18,6 +18,7 @@ const char* const usage =
     "             --acks: stream management; who has an ack sends the next message\n"
     "  latency    the same at a fixed --rate of messages per second\n"
     "  presence   all of --sessions tell their contacts, again and again\n"
+    "  room       --sessions in one room of --service, which all hear what --window of them say\n"
     "  offline    --messages for each of --sessions accounts that are away; then they come\n"
     "  storm      --sessions drop and come back while --established go on with --rate messages per second\n"
     "  relay      is itself a server: hands bytes from one of a pair to the other. --raw makes chat and\n"
@@ -48,6 +49,7 @@ std::map<std::string, std::function<void(const std::string&)>> values_of(Options
     return {{"--host", text(options.host)},
             {"--port", number(options.port)},
             {"--domain", text(options.domain)},
+            {"--service", text(options.service)},
             {"--user", text(options.user)},
             {"--password", text(options.password)},
             {"--mechanism", text(options.mechanism)},

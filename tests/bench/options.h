@@ -15,7 +15,8 @@ struct Options {
     std::string host = "127.0.0.1";
     std::uint16_t port = 0;
     std::string domain = "localhost";
-    std::string user = "u";  // accounts are user + number, all with the same password
+    std::string service = "conference.localhost";  // where rooms are
+    std::string user = "u";                        // accounts are user + number, all with the same password
     std::string password = "secret";
     std::string mechanism = "SCRAM-SHA-1";  // PLAIN where it is not offered
     std::string keys;                       // file that remembers salted passwords between runs

@@ -17,7 +17,14 @@ class Row:
     fresh: bool = False  # the server is started again before each run
     tls: bool = False
     raw: bool = False  # the relay can do it as well
+    rooms: bool = False
+    most_rounds: int = 9
     source: str = ""  # the row whose runs have this number, too
+
+    @property
+    def label(self):
+        """The title by itself, without the row above."""
+        return f"{self.name}: {self.title.removeprefix('… ')}"
 
     def work(self, results, server):
         work = [str(argument) for argument in self.arguments(results, server)]
@@ -70,10 +77,17 @@ def rows_for(quick):
         Row("latency-half", "p99 at half of its own full load, ms", half_load, lambda run: run["p99_ms"], more_is_better=False),
         Row("presence", "presence deliveries per CPU-second", always("presence", "--accounts", ring, "--sessions", ring,
                                                                       "--seconds", seconds), per_cpu),
+        Row("room", "room deliveries per CPU-second, 100 occupants", always("room", *common, "--sessions", 100, "--window", 4),
+            per_cpu, rooms=True),
         Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),
         Row("offline-drain", "… and handed over", always(), lambda run: run["drain_per_cpu"], source="offline-store"),
         Row("storm", "sessions back per second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
             lambda run: run["sessions"] / run["seconds"], tls=True),
         Row("storm-p99", "p99 of those who stayed meanwhile, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
             source="storm"),
-    ]
+    ] + ([] if quick else [
+        Row("room-1000", "… 1,000 occupants", always("room", *common, "--sessions", 1000, "--window", 4), per_cpu, rooms=True,
+            most_rounds=1),
+        Row("room-1000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
+            more_is_better=False, source="room-1000"),
+    ])

@@ -33,6 +33,7 @@ class Server:
 
     name = ""
     is_raw = False
+    rooms = "conference.localhost"
 
     def __init__(self, directory, core, archives=False):
         self.directory = os.path.join(directory, f"{self.name}-{'archive' if archives else 'plain'}")
@@ -101,6 +102,7 @@ class Server:
 
 class Tern(Server):
     name = "tern"
+    rooms = ""  # it has none yet
 
     def __init__(self, directory, core, archives=False, binary="build/release/tern"):
         super().__init__(directory, core, archives)
@@ -190,6 +192,11 @@ modules:
   mod_disco: {{}}
   mod_offline:
     access_max_user_messages: many
+  mod_muc:
+    max_users: 20000
+    max_users_presence: 20000
+    history_size: 0
+    default_room_options: {{max_users: 20000}}
   mod_ping: {{}}
   mod_register:
     access: everybody
@@ -240,6 +247,8 @@ modules_disabled = {{ "s2s"; "http"; "admin_shell" }}
 log = {{ error = "{self.directory}/prosody.log" }}
 ssl = {{ key = "{key}"; certificate = "{chain}" }}
 VirtualHost "localhost"
+Component "conference.localhost" "muc"
+  max_history_messages = 0
 """)
         return ["prosody", "--config", path, "-F"], {}
 

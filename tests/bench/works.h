@@ -14,6 +14,7 @@ void run_chat(const Options& options);
 void run_latency(const Options& options);
 void run_presence(const Options& options);
 void run_offline(const Options& options);
+void run_room(const Options& options);
 void run_storm(const Options& options);
 void run_relay(const Options& options);
 
