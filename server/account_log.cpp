@@ -57,8 +57,18 @@ storage::LogId AccountLog::reserve() {
     return last_ = std::max(last_ + 1, now);
 }
 
+AccountLog::~AccountLog() { account_.worker().loop.forget(*this); }
+
 bool AccountLog::write(Passage& passage) {
     const bool is_incoming = passage.direction == storage::Direction::incoming;
+    uncommitted_.push_back({passage.logged_as, passage.stanza, is_incoming, false});
+    if (is_incoming && passage.kept == Keep::until_delivered && may_all_get_it_now()) {
+        uncommitted_.back().xml = passage.wire();
+        uncommitted_.back().receipt = Receipt::current();
+        postponed_.push_back(passage.logged_as);
+        account_.worker().loop.after_output(*this);
+        return true;
+    }
     storage::LogEntry entry;
     entry.account = account_.id();
     entry.id = passage.logged_as;
@@ -69,15 +79,56 @@ bool AccountLog::write(Passage& passage) {
     entry.origin_id = passage.stanza.id();
     entry.words = std::move(passage.words);
     entry.xml = passage.wire();
-    uncommitted_.push_back({entry.id, passage.stanza, is_incoming, false});
-    ++account_.worker().counters.logged;
     writing_ = entry.id;
-    account_.worker().storage().messages().append(
-        std::move(entry), [self = account_.shared_from_this(), id = passage.logged_as, receipt = Receipt::current()](const storage::Result<void>& committed) {
-            self->log.settled(id, committed);
-        });
+    append(std::move(entry), Receipt::current());
     writing_ = 0;
     return !std::exchange(is_refused_, false);
+}
+
+void AccountLog::append(storage::LogEntry entry, std::shared_ptr<Receipt> receipt) {
+    ++account_.worker().counters.logged;
+    const storage::LogId id = entry.id;
+    account_.worker().storage().messages().append(
+        std::move(entry), [self = account_.shared_from_this(), id, held = std::move(receipt)](const storage::Result<void>& committed) { self->log.settled(id, committed); });
+}
+
+// Whether every device has a client that takes messages as they come.
+bool AccountLog::may_all_get_it_now() const {
+    return std::ranges::all_of(cursors_, [this](const DeviceCursor& cursor) {
+        return std::ranges::any_of(account_.sessions(), [&](const auto& session) {
+            return session->stream() && session->is_caught_up() && session->takes_messages() && session->device() == cursor.device;
+        });
+    });
+}
+
+AccountLog::Uncommitted* AccountLog::find_uncommitted(storage::LogId entry) {
+    const auto found = std::find_if(uncommitted_.rbegin(), uncommitted_.rend(), [entry](const Uncommitted& each) { return each.entry == entry; });
+    return found == uncommitted_.rend() ? nullptr : &*found;
+}
+
+bool AccountLog::is_postponed(storage::LogId entry) const { return std::ranges::find(postponed_, entry) != postponed_.end(); }
+
+// What was sent is with the kernel, or cannot be yet: what every device has need not be stored, the rest is.
+void AccountLog::on_end_of_turn() {
+    for (const storage::LogId id : std::exchange(postponed_, {})) {
+        Uncommitted& each = *find_uncommitted(id);   // not settled, for storage does not know of it
+        const auto receipt = std::move(each.receipt);
+        if (std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; })) {
+            settled(id, storage::Result<void>{});
+            continue;
+        }
+        storage::LogEntry entry;
+        entry.account = account_.id();
+        entry.id = id;
+        entry.direction = storage::Direction::incoming;
+        entry.peer = xmpp::Jid{each.stanza.from()};
+        entry.stanza_type = known_type(each.stanza.type());
+        entry.origin_id = each.stanza.id();
+        entry.xml = std::move(each.xml);
+        append(std::move(entry), receipt);
+        for (const DeviceCursor& cursor : cursors_)
+            if (cursor.at >= id) account_.worker().storage().messages().advance_cursor(account_.id(), cursor.device, cursor.at);
+    }
 }
 
 void AccountLog::taken(storage::LogId entry) {
@@ -110,8 +161,9 @@ void AccountLog::delivered(Session& session, LogPlace place) {
     auto& messages = account_.worker().storage().messages();
     if (place.in_turn && !is_owed_before(session, place.entry)) {
         cursor->at = place.entry;
-        messages.advance_cursor(account_.id(), session.device(), place.entry);
+        if (!is_postponed(place.entry)) messages.advance_cursor(account_.id(), session.device(), place.entry);
     } else {
+        if (is_postponed(place.entry)) on_end_of_turn();
         messages.mark_delivered(account_.id(), session.device(), place.entry);
     }
 }
@@ -209,6 +261,7 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     storage::LogId read_up_to = cursor(*session);
 
     while (session->takes_messages() && session->stream()) {
+        on_end_of_turn();   // what is postponed would not be found
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
         const std::vector<storage::LogId> on_their_way = entries_outstanding(*session);   // whatever becomes of them meanwhile
         auto reading = messages.read_undelivered(account->id(), session->device(), read_up_to, catch_up_batch);

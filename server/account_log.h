@@ -2,13 +2,18 @@
 // An account's ordered message log as its worker sees it: gives out places, hands entries to storage, follows each
 // device's cursor, and sends a device what lies behind it (offline messages, XEP-0160, XEP-0203). An entry is counted as
 // delivered when the session's stream has handed it to the kernel, or when a module says so (stream management's ack).
-// The cursor of a device never passes an entry that one of its sessions was sent and may not have.
+// The cursor of a device never passes an entry that one of its sessions was sent and may not have. An entry that is kept
+// for devices alone, all of which have it when the turn ends, is never written at all.
 #pragma once
 
+#include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "server/hooks.h"
+#include "server/net/loop.h"
+#include "server/receipt.h"
 #include "storage/storage.h"
 
 namespace server {
@@ -16,9 +21,10 @@ namespace server {
 class Account;
 class Session;
 
-class AccountLog {
+class AccountLog final : public net::EndOfTurn {
 public:
     explicit AccountLog(Account& account) : account_{account} {}
+    ~AccountLog() override;
 
     void open(storage::LogId last, const std::vector<storage::Device>& devices);   // at load
     void add_device(const storage::Device& device);      // its cursor stands at the end, here and in storage
@@ -55,7 +61,14 @@ private:
         xmpp::Stanza stanza;
         bool is_incoming;
         bool is_taken;
+        xmpp::Wire xml{};                       // while it is postponed: not given to storage yet
+        std::shared_ptr<Receipt> receipt{};     // who waits for that
     };
+    void on_end_of_turn() override;
+    void append(storage::LogEntry entry, std::shared_ptr<Receipt> receipt);
+    bool may_all_get_it_now() const;
+    Uncommitted* find_uncommitted(storage::LogId entry);
+    bool is_postponed(storage::LogId entry) const;
     DeviceCursor* cursor_of(const std::string& device);
     void start(Session& session);
     void wait_for_client(Session& session);
@@ -67,7 +80,8 @@ private:
 
     Account& account_;
     storage::LogId last_ = 0;
-    std::vector<Uncommitted> uncommitted_;   // by rising place
+    std::deque<Uncommitted> uncommitted_;    // by rising place
+    std::vector<storage::LogId> postponed_;  // those of them
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once
     std::vector<DeviceCursor> cursors_;

@@ -93,12 +93,12 @@ bool Loop::turn(Duration wait) {
     worked |= fire_timers();
     {
         const std::lock_guard lock{mutex_};
-        if (!mailbox_.empty() || !end_of_turn_.empty()) wait = Duration::zero();
+        if (!mailbox_.empty() || !end_of_turn_.empty() || !after_output_.empty()) wait = Duration::zero();
     }
     worked |= poll(worked ? Duration::zero() : wait);
-    worked |= !end_of_turn_.empty();
-    while (!end_of_turn_.empty()) {  // what they do may list others
-        ending_.swap(end_of_turn_);
+    worked |= !end_of_turn_.empty() || !after_output_.empty();
+    while (!end_of_turn_.empty() || !after_output_.empty()) {  // what they do may list others
+        ending_.swap(end_of_turn_.empty() ? after_output_ : end_of_turn_);
         for (EndOfTurn* work : ending_) {
             if (!work) continue;
             work->listed_ = false;
@@ -194,9 +194,14 @@ void Loop::at_end_of_turn(EndOfTurn& work) {
     end_of_turn_.push_back(&work);
 }
 
+void Loop::after_output(EndOfTurn& work) {
+    if (std::exchange(work.listed_, true)) return;
+    after_output_.push_back(&work);
+}
+
 void Loop::forget(EndOfTurn& work) {
     if (!std::exchange(work.listed_, false)) return;
-    for (auto* list : {&end_of_turn_, &ending_})
+    for (auto* list : {&end_of_turn_, &ending_, &after_output_})
         for (EndOfTurn*& listed : *list)
             if (listed == &work) listed = nullptr;
     std::erase(end_of_turn_, nullptr);

@@ -118,6 +118,7 @@ public:
     void change(int fd, std::uint32_t events, Pollable& pollable);
     void remove(int fd);
     void at_end_of_turn(EndOfTurn& work);
+    void after_output(EndOfTurn& work);   // when nothing is left to do at the end of the turn: what was sent is with the kernel, or cannot be yet
     void forget(EndOfTurn& work);      // before it is destroyed or moves to another loop
     bool is_here() const { return Executor::current() == this; }
 
@@ -142,7 +143,7 @@ private:
     int epoll_ = -1;
     int wake_ = -1;
     std::multimap<Duration, Timer*> timers_;
-    std::vector<EndOfTurn*> end_of_turn_;
+    std::vector<EndOfTurn*> end_of_turn_, after_output_;
     std::vector<EndOfTurn*> ending_;
     std::vector<Pollable*> pollables_;        // by file descriptor
     std::atomic<bool> stopping_{false};

@@ -169,6 +169,42 @@ TEST_CASE("what clients do is counted, and read at /metrics") {
     CHECK(metric(*server, "tern_queue_depth{queue=\"http mailbox\"}") >= 0);
 }
 
+TEST_CASE("a message that every device has when it has left is not written to storage, and is acked all the same") {
+    LiveServer server{TERN_BINARY, {.settings = {{"TERN_MESSAGES_ARCHIVE", "never"}}}};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    REQUIRE(romeo.element().name == "enabled");
+    WireClient mercutio{*server, "mercutio@localhost/square", LiveServer::password}, juliet{*server, "juliet@localhost/balcony", LiveServer::password};
+    mercutio.be_available();
+    juliet.be_available();
+    unsigned sent = 0;
+    const auto say = [&](const std::string& to) {
+        romeo.send("<message to='" + to + "@localhost' type='chat'><body>Hi</body></message><r xmlns='urn:xmpp:sm:3'/>");
+        const Node ack = romeo.element();
+        CHECK(ack.name == "a");
+        CHECK(ack.attr_or_empty("h") == std::to_string(++sent));
+    };
+    for (int n = 0; n < 10; ++n) {
+        say("mercutio");
+        CHECK(mercutio.next_message());
+    }
+    CHECK(metric(*server, "tern_messages_logged_total") == 0);
+    say("juliet");   // her other device lacks it
+    CHECK(juliet.next_message());
+    CHECK(metric(*server, "tern_messages_logged_total") == 1);
+    mercutio.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    REQUIRE(mercutio.element().name == "enabled");
+    say("mercutio");   // he has not said that he has it
+    CHECK(metric(*server, "tern_messages_logged_total") == 2);
+    CHECK(mercutio.next_message());
+    mercutio.vanish();
+    WireClient again{*server, "mercutio@localhost/street", LiveServer::password};
+    again.send("<presence/>");
+    CHECK(again.next_message());
+    again.ping();
+    CHECK_FALSE(again.next_message(0ms));
+}
+
 TEST_CASE("presence for contacts who are not there does not fetch their accounts") {
     LiveServer server{TERN_BINARY};
     {   // juliet may see romeo; he does not ask to see her
