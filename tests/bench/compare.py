@@ -55,11 +55,13 @@ class Comparison:
         server.nice = self.options.nice
         server.start()
         self.running[name, archives] = server
-        if not server.is_raw:
+        made_before = os.path.join(server.directory, f"{self.accounts} accounts")  # of an earlier run with the same --out
+        if not server.is_raw and not os.path.exists(made_before):
             made = self.generate(server, ["register", "--accounts", self.accounts, "--parallel", 16])
             if not made or made["errors"] > 0:
                 raise RuntimeError(f"{name}: accounts could not be made")
             self.generate(server, ["befriend", "--accounts", self.ring])
+            open(made_before, "w").close()
         return server
 
     def generate(self, server, work):

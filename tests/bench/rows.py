@@ -81,8 +81,8 @@ def rows_for(quick):
             per_cpu, rooms=True),
         Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),
         Row("offline-drain", "… and handed over", always(), lambda run: run["drain_per_cpu"], source="offline-store"),
-        Row("storm", "sessions back per second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
-            lambda run: run["sessions"] / run["seconds"], tls=True),
+        Row("storm", "sessions back per CPU-second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
+            lambda run: run["sessions"] / run["cpu"], tls=True),
         Row("storm-p99", "p99 of those who stayed meanwhile, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
             source="storm"),
     ] + ([] if quick else [
