@@ -96,7 +96,7 @@ class Comparison:
     def run(self, rows, rounds):
         names = self.options.servers.split(",")
         for row in rows:
-            for _ in range(0 if row.source else min(rounds, row.most_rounds)):
+            for _ in range(0 if row.source else 1 if row.is_long else rounds):
                 for name in names:
                     self.play(row, name)
         return [self.line(row, names) for row in rows]

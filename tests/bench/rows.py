@@ -18,7 +18,7 @@ class Row:
     tls: bool = False
     raw: bool = False  # the relay can do it as well
     rooms: bool = False
-    most_rounds: int = 9
+    is_long: bool = False  # once, and not with --quick
     source: str = ""  # the row whose runs have this number, too
 
     @property
@@ -52,7 +52,7 @@ def rows_for(quick):
 
     ring = 100 if quick else 500
     away = ["offline", "--accounts", accounts, "--sessions", 100 if quick else 400, "--messages", 20 if quick else 50]
-    return [
+    rows = [
         Row("idle", "bytes per idle session", always("idle", *crowd, "--sessions", accounts - 100), lambda run: run["per_session"],
             more_is_better=False, fresh=True),
         Row("idle-tls", "bytes per idle session, TLS", always("idle", *crowd, "--sessions", accounts - 100),
@@ -79,15 +79,15 @@ def rows_for(quick):
                                                                       "--seconds", seconds), per_cpu),
         Row("room", "room deliveries per CPU-second, 100 occupants", always("room", *common, "--sessions", 100, "--window", 4),
             per_cpu, rooms=True),
+        Row("room-1000", "… with 1,000 occupants", always("room", *common, "--sessions", 1000, "--window", 4), per_cpu, rooms=True,
+            is_long=True),
+        Row("room-1000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
+            more_is_better=False, source="room-1000", is_long=True),
         Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),
         Row("offline-drain", "… and handed over", always(), lambda run: run["drain_per_cpu"], source="offline-store"),
         Row("storm", "sessions back per CPU-second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
             lambda run: run["sessions"] / run["cpu"], tls=True),
         Row("storm-p99", "p99 of those who stayed meanwhile, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
             source="storm"),
-    ] + ([] if quick else [
-        Row("room-1000", "… 1,000 occupants", always("room", *common, "--sessions", 1000, "--window", 4), per_cpu, rooms=True,
-            most_rounds=1),
-        Row("room-1000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
-            more_is_better=False, source="room-1000"),
-    ])
+    ]
+    return [row for row in rows if not (quick and row.is_long)]
