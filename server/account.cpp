@@ -10,8 +10,6 @@
 
 namespace server {
 
-constexpr std::chrono::hours seen_again_after{1};   // retention looks back over days
-
 bool may_come_from(const storage::Device& device, std::string_view address) {
     const auto networks = net::networks_in(device.networks);
     return networks.empty() || std::ranges::any_of(networks, [&](std::string_view network) { return net::is_in_network(address, network); });
@@ -51,20 +49,15 @@ void Account::set_software(std::string_view device, std::string software) {
     }(shared_from_this(), found->id, std::move(software)));
 }
 
-void Account::mark_seen(std::string_view device) {
+void Account::mark_seen(std::string_view device, storage::Time::duration moment) {
     const auto found = std::ranges::find(record_.devices, device, &storage::Device::id);
-    if (found == record_.devices.end()) return;
+    if (found == record_.devices.end() || worker_.now() - found->last_seen < moment) return;
     found->last_seen = worker_.now();
     worker_.spawn("marking a device as seen", [](std::shared_ptr<Account> self, std::string id) -> storage::Task<void> {
         auto seen = self->worker().storage().accounts().set_device_seen(self->id(), std::move(id), self->worker().now());
         const auto stored = co_await seen;
         if (!stored) log::warn("device not marked as seen", {{"jid", self->jid().text()}, {"why", stored.error().text}});
     }(shared_from_this(), found->id));
-}
-
-void Account::mark_seen_now_and_then(std::string_view device) {
-    const storage::Device* const found = this->device(device);
-    if (found && worker_.now() - found->last_seen > seen_again_after) mark_seen(device);
 }
 
 void Account::add_device(storage::Device device) {

@@ -32,8 +32,8 @@ public:
     void add_device(storage::Device device);              // what was logged until now is not its to get
     void remove_device(std::string_view device);          // its sessions end with not-authorized
     const storage::Device* device(std::string_view id) const;
-    void mark_seen(std::string_view device);              // it is here now; remembered and stored
-    void mark_seen_now_and_then(std::string_view device); // the same, when that was said long ago
+    // It is here now: remembered, and stored unless that was done a moment ago.
+    void mark_seen(std::string_view device, storage::Time::duration moment = std::chrono::minutes{1});
     void set_software(std::string_view device, std::string software);   // remembered here and stored
     Slots& slots() { return slots_; }
 

@@ -26,6 +26,7 @@ constexpr std::uint32_t readable = EPOLLIN;
 constexpr std::size_t tls_record = 16 * 1024;
 constexpr std::size_t gathered = 64;                              // wires in one writev
 constexpr std::chrono::seconds close_wait{5};                     // for the peer to close its half
+constexpr std::chrono::hours seldom{1};
 constexpr std::size_t outbox_kept = 64;                           // capacity that an empty outbox may keep
 
 Connection::Connection(Worker& worker, int socket, std::string peer_address, bool direct_tls)
@@ -307,7 +308,7 @@ void Connection::on_timer() {
     }
     const net::Duration silent = worker_->loop.now() - last_input_;
     const Session& session = *stream_->session();
-    if (!pinged_) session.account().mark_seen_now_and_then(session.device());
+    if (!pinged_) session.account().mark_seen(session.device(), seldom);   // retention asks for it
     if (silent < limits.idle)
         return timer_.start(worker_->loop, limits.idle - silent, [this] { on_timer(); });
     if (!std::exchange(pinged_, true)) {

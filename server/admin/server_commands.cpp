@@ -64,6 +64,8 @@ Task<Answer> status(Context& context, Arguments) {
     answer["storage_healthy"] = server.storage().is_healthy();
     answer["accounts"] = stored && *stored ? Json(**stored) : Json();   // null: the database does not say it now
     answer["accounts_loaded"] = all.accounts;
+    answer["retention"] = server.config()->messages.retention;
+    answer["messages_removed"] = server.retention().removed();           // by it, since the start
     answer["sessions"] = all.sessions;
     answer["connections"] = all.connections;
     answer["certificate_days_left"] = tls ? Json(tls->days_left()) : Json();

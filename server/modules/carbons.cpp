@@ -142,7 +142,7 @@ private:
 
     bool is_to_be_copied(const Passage& passage) {
         const xmpp::Stanza& message = passage.stanza;
-        if (message.kind() != xmpp::Kind::message) return false;
+        if (message.kind() != xmpp::Kind::message || !has_copier(passage)) return false;
         const xmpp::JidView peer = passage.direction == Direction::outgoing ? passage.to : passage.from;
         Recent& recent = recent_[passage.account];
         if (message.is_error()) {
@@ -152,8 +152,13 @@ private:
             return recent.has(answers_own ? Direction::outgoing : Direction::incoming, peer, message.id());
         }
         if (!is_eligible(passage)) return false;
-        if (passage.account.sessions().size() > 1) recent.add(passage.direction, peer, message.id());
+        recent.add(passage.direction, peer, message.id());
         return true;
+    }
+
+    // Most accounts have one session, which sent the message or is given it.
+    bool has_copier(const Passage& passage) {
+        return std::ranges::any_of(passage.account.sessions(), [&](const auto& session) { return enabled_[*session] && session.get() != passage.sender; });
     }
 
     static bool is_own(const Passage& passage, xmpp::JidView jid) {

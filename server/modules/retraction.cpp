@@ -28,9 +28,9 @@ private:
     // §5: both from the same bare JID, which is whose conversation it is looked for in.
     Verdict retract(Passage& passage) {
         const xmpp::Stanza& message = passage.stanza;
-        if (message.kind() != xmpp::Kind::message || message.is_error() || message.type() == "groupchat") return Verdict::pass();
+        if (message.kind() != xmpp::Kind::message || passage.logged_as == 0) return Verdict::pass();   // tombstones point to what is stored
         const std::string_view original = message.child("retract", ns).attr("id");
-        if (original.empty() || passage.logged_as == 0) return Verdict::pass();   // tombstones point to what is stored
+        if (original.empty() || message.is_error() || message.type() == "groupchat") return Verdict::pass();
         const bool is_outgoing = passage.direction == storage::Direction::outgoing;
         // Who takes it back sees it gone in whatever he asks for next.
         const std::shared_ptr<Stream> stream = passage.sender && passage.sender->stream() ? passage.sender->stream()->shared_from_this() : nullptr;

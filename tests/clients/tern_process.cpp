@@ -54,18 +54,22 @@ TernProcess::TernProcess(const std::string& binary, std::string directory, const
 // What a sanitizer has to say of the server fails the test that started it, whatever else the test looks at. Leaks are
 // told of at an orderly end alone.
 TernProcess::~TernProcess() {
+    bool is_stuck = false;
     if (is_sanitized && pid_ > 0) {
         ::kill(pid_, SIGCONT);
-        stop();
+        is_stuck = stop() == -1;   // a crash at the end, or no end at all
     }
     kill();
     const std::string text = log();
-    for (const std::string_view report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error: "}) {
+    if (is_stuck) std::fprintf(stderr, "tern did not end by itself\n");
+    for (const std::string_view report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "FATAL: ThreadSanitizer",
+                                          "CHECK failed", "runtime error: "}) {
         const std::size_t at = text.find(report);
         if (at == std::string::npos) continue;
         std::fprintf(stderr, "tern: %s\n", text.substr(at, longest_report).c_str());
         std::abort();
     }
+    if (is_stuck) std::abort();
 }
 
 void TernProcess::start(const std::string& binary, const Environment& environment) {

@@ -282,6 +282,8 @@ TEST_CASE("status, queues, hooks and version tell of the running server") {
     CHECK((*status)["workers"].size() == 2);
     CHECK((*status)["accounts"] == 0);
     CHECK((*status)["storage_healthy"] == true);
+    CHECK((*status)["retention"] == "30d");
+    CHECK((*status)["messages_removed"] == 0);
     CHECK((*status)["memory_bytes"] > 1'000'000);
     CHECK((*status)["c2s"] == running.server->addresses().c2s);
     const Answer queues = ask(running, "queues");
