@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // XEP-0441 0.2.0: Message Archive Management Preferences — whose messages an account's archive keeps. What is refused
-// here is still stored until every device has it; it is in no archive query.
+// here is still stored until every device has it; it is in no archive query. Also as a command (XEP-0050).
 #include <algorithm>
 
 #include "server/account.h"
@@ -50,6 +50,7 @@ public:
         host.at<&ArchivePreferences::apply>(host.inbound, Station::stamp, this);
         host.iq.get<&ArchivePreferences::show>(Asked::account, ns, "prefs", this, Condition::forbidden);
         host.iq.set<&ArchivePreferences::change>(Asked::account, ns, "prefs", this, Condition::forbidden);
+        host.commands.add<&ArchivePreferences::change_by_command>("urn:tern:archive:0#preferences", "What the archive keeps", this);
     }
 
 private:
@@ -99,16 +100,73 @@ private:
         const auto by_default = parse_default(iq.payload.attr("default"));
         auto always = parse_list(iq.payload.child("always", ns)), never = parse_list(iq.payload.child("never", ns));
         if (!by_default || !always || !never) co_return IqReply{Condition::bad_request};
-        if (always->size() + never->size() > worker_.config->limits.roster_items) co_return IqReply{Condition::resource_constraint};
         storage::ArchivePreferences wanted;
         wanted.by_default = *by_default;
         wanted.always = std::move(*always);
         wanted.never = std::move(*never);
-        auto storing = worker_.storage().archive_preferences().store(iq.account->id(), wanted);
-        const auto stored = co_await storing;
-        if (!stored) co_return IqReply{stored.error()};
-        preferences_[*iq.account] = std::move(wanted);
+        auto setting = set(iq.account, std::move(wanted));
+        auto refused = co_await setting;
+        if (refused) co_return std::move(*refused);
         co_return IqReply{described(*iq.account)};
+    }
+
+    // nullopt: it is done.
+    storage::Task<std::optional<IqReply>> set(std::shared_ptr<Account> account, storage::ArchivePreferences wanted) {
+        if (wanted.always.size() + wanted.never.size() > worker_.config->limits.roster_items) co_return std::optional<IqReply>{Condition::resource_constraint};
+        auto storing = worker_.storage().archive_preferences().store(account->id(), wanted);
+        const auto stored = co_await storing;
+        if (!stored) co_return std::optional<IqReply>{stored.error()};
+        preferences_[*account] = std::move(wanted);
+        co_return std::optional<IqReply>{};
+    }
+
+    storage::Task<CommandOutcome> change_by_command(CommandDialog& dialog) {
+        auto asking = dialog.ask(form_of(*dialog.account), CommandDialog::Stage::last);
+        const auto chosen = co_await asking;
+        if (!chosen) co_return CommandOutcome::cancelled();
+        const auto by_default = parse_default(chosen->value("default"));
+        if (!by_default) co_return CommandOutcome::failed("Choose one of the three.");
+        storage::ArchivePreferences wanted;
+        wanted.by_default = *by_default;
+        for (const auto& [var, list] : {std::pair{"always", &wanted.always}, std::pair{"never", &wanted.never}}) {
+            const xmpp::FormField* const field = chosen->field(var);
+            if (!field) continue;
+            for (const std::string& line : field->values) {
+                if (line.empty()) continue;   // an empty text box sends one
+                auto jid = Jid::parse(line);
+                if (!jid) co_return CommandOutcome::failed("\"" + line + "\" is no address.");
+                if (std::ranges::find(*list, *jid) == list->end()) list->push_back(std::move(*jid));
+            }
+        }
+        auto setting = set(dialog.account, std::move(wanted));
+        const auto refused = co_await setting;
+        co_return refused ? CommandOutcome::failed("This could not be stored.") : CommandOutcome::done("The archive keeps what you have chosen from now on.");
+    }
+
+    xmpp::DataForm form_of(Account& account) {
+        const Preferences& preferences = preferences_[account];
+        xmpp::DataForm form;
+        form.title = "What the archive keeps";
+        form.instructions.emplace_back("Messages that it does not keep reach your devices all the same.");
+        xmpp::FormField by_default;
+        by_default.var = "default";
+        by_default.type = "list-single";
+        by_default.label = "Keep messages";
+        by_default.required = true;
+        by_default.values.emplace_back(names[static_cast<int>(default_of(account))]);
+        by_default.options = {{"of everybody", "always"}, {"of nobody", "never"}, {"of my contacts", "roster"}};
+        form.fields.push_back(std::move(by_default));
+        const auto add = [&form](std::string var, std::string label, const std::vector<Jid>* jids) {
+            xmpp::FormField list;
+            list.var = std::move(var);
+            list.type = "jid-multi";
+            list.label = std::move(label);
+            if (jids) for (const Jid& jid : *jids) list.values.push_back(jid.text());
+            form.fields.push_back(std::move(list));
+        };
+        add("always", "And always those of", preferences ? &preferences->always : nullptr);
+        add("never", "But never those of", preferences ? &preferences->never : nullptr);
+        return form;
     }
 
     std::string described(Account& account) {

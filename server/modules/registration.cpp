@@ -85,6 +85,8 @@ xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_vie
 
 StanzaError try_later() { return {ErrorType::wait, Condition::resource_constraint, "Try again later."}; }
 
+constexpr const char* companions_may_not = "A linked device cannot delete the account.";
+
 class Registration final : public Module {
 public:
     explicit Registration(Host& host)
@@ -94,6 +96,7 @@ public:
         host.iq_before_login.add<&Registration::before_login>(ns, "query", this);
         host.iq.get<&Registration::show>(Asked::server, ns, "query", this);
         host.iq.set<&Registration::change>(Asked::server, ns, "query", this);
+        host.commands.add<&Registration::remove_by_command>("urn:tern:account:0#delete", "Delete my account", this);
         host.iq.get<&Registration::show>(Asked::account, ns, "query", this, Condition::forbidden);
         host.iq.set<&Registration::change>(Asked::account, ns, "query", this, Condition::forbidden);
     }
@@ -397,16 +400,51 @@ private:
 
     // §3.2
     Task<IqReply> remove(Iq iq) {
-        auto removing = worker_.storage().accounts().remove(iq.account->id());
+        if (is_companion(*iq.account, iq.session->device())) co_return IqReply{StanzaError{Condition::not_allowed, companions_may_not}};
+        auto removing = remove_account(iq.account);
         const auto removed = co_await removing;
-        if (!removed && removed.error().kind == storage::StorageError::Kind::not_found)
-            co_return IqReply{Condition::registration_required};
-        if (!removed) co_return IqReply{removed.error()};
-        log::info("registration cancelled", {{"jid", iq.account->jid().text()}});
-        cancel_subscriptions(*iq.account);
+        if (removed) co_return IqReply::result();
+        if (removed.error().kind == storage::StorageError::Kind::not_found) co_return IqReply{Condition::registration_required};
+        co_return IqReply{removed.error()};
+    }
+
+    Task<storage::Result<void>> remove_account(std::shared_ptr<Account> account) {
+        auto removing = worker_.storage().accounts().remove(account->id());
+        const auto removed = co_await removing;
+        if (!removed) co_return removed;
+        log::info("registration cancelled", {{"jid", account->jid().text()}});
+        cancel_subscriptions(*account);
         // The reply goes out first, then all its streams end with <not-authorized/>.
-        worker_.loop.post([&server = worker_.server, jid = iq.account->jid()] { server.keys_changed(jid); });
-        co_return IqReply::result();
+        worker_.loop.post([&server = worker_.server, jid = account->jid()] { server.keys_changed(jid); });
+        co_return removed;
+    }
+
+    // Whoever holds a lost laptop shall not end the account of the phone.
+    static bool is_companion(const Account& account, std::string_view device) {
+        const storage::Device* const found = account.device(device);
+        return found && found->role == storage::DeviceRole::companion;
+    }
+
+    // The same, from a menu.
+    Task<CommandOutcome> remove_by_command(CommandDialog& dialog) {
+        if (is_companion(*dialog.account, dialog.device)) co_return CommandOutcome::failed(companions_may_not);
+        const xmpp::Jid& jid = dialog.account->jid();
+        xmpp::DataForm form;
+        form.title = "Delete my account?";
+        form.instructions.emplace_back("Your contacts, your messages and your devices on this server will be gone, at once and for good.");
+        xmpp::FormField name;
+        name.var = "name";
+        name.label = "Type " + std::string{jid.localpart()} + " to go on";
+        name.required = true;
+        form.fields.push_back(std::move(name));
+        auto asking = dialog.ask(std::move(form), CommandDialog::Stage::last);
+        const auto typed = co_await asking;
+        if (!typed) co_return CommandOutcome::cancelled();
+        const auto localpart = xmpp::normalise_localpart(typed->value("name"));
+        if (!localpart || *localpart != jid.localpart()) co_return CommandOutcome::failed("That is not your name: nothing was deleted.");
+        auto removing = remove_account(dialog.account);
+        const auto removed = co_await removing;
+        co_return removed ? CommandOutcome::done("Your account has been deleted.") : CommandOutcome::failed("It could not be deleted now. Try again later.");
     }
 
     void cancel_subscriptions(const Account& account) {
