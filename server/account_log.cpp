@@ -262,6 +262,7 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
 
     while (session->takes_messages() && session->stream()) {
         on_end_of_turn();   // what is postponed would not be found
+        read_up_to = std::max(read_up_to, cursor(*session));  // what was on its way may have arrived since
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
         const std::vector<storage::LogId> on_their_way = entries_outstanding(*session);   // whatever becomes of them meanwhile
         auto reading = messages.read_undelivered(account->id(), session->device(), read_up_to, catch_up_batch);
