@@ -161,9 +161,9 @@ QueueDepth GroupCommit::depth() const {
     const std::lock_guard lock{mutex_};
     QueueDepth depth;
     depth.name = "log commits";
-    depth.depth = queue_.size() + in_flight_;
+    depth.depth = queue_.size() + in_flight_ + telling_;
     depth.high_water = high_water_;
-    if (depth.depth > 0) {
+    if (in_flight_ > 0 || !queue_.empty()) {
         const auto oldest = in_flight_ > 0 ? oldest_in_flight_ : queue_.front().asked;
         depth.oldest = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - oldest);
     }
@@ -319,11 +319,13 @@ void GroupCommit::let_go(Lock& lock) {
     auto ended = std::exchange(ended_, {});
     const auto resumed = std::exchange(resumed_, {});
     const auto refused = std::exchange(refused_, {});
+    telling_ = ended.size() + resumed.size() + refused.size();
     lock.unlock();
     tell(std::move(ended));
     for (Request* request : resumed) hand_on_(*request);
     for (Request* request : refused) request->finish();
     lock.lock();
+    telling_ = 0;
 }
 
 void GroupCommit::write_inline(LogSlice slice) {

@@ -79,6 +79,7 @@ private:
     std::chrono::milliseconds delay_{0};  // before the next try; 0: the last one went well
     int busy_tries_ = 0;
     std::vector<Append> ended_;  // committed or failed, to be told
+    std::size_t telling_ = 0;    // whose end is being told: until they know, they are not done with
     std::vector<Request*> resumed_, refused_;
 
     std::jthread thread_;
