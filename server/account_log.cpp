@@ -61,7 +61,7 @@ AccountLog::~AccountLog() { account_.worker().loop.forget(*this); }
 
 bool AccountLog::write(Passage& passage) {
     const bool is_incoming = passage.direction == storage::Direction::incoming;
-    uncommitted_.push_back({passage.logged_as, passage.stanza, is_incoming, false});
+    uncommitted_.push_back({passage.logged_as, passage.stanza, is_incoming});
     if (is_incoming && passage.kept == Keep::until_delivered && may_all_get_it_now()) {
         uncommitted_.back().xml = passage.wire();
         uncommitted_.back().receipt = Receipt::current();
@@ -89,7 +89,7 @@ void AccountLog::append(storage::LogEntry entry, std::shared_ptr<Receipt> receip
     ++account_.worker().counters.logged;
     const storage::LogId id = entry.id;
     account_.worker().storage().messages().append(
-        std::move(entry), [self = account_.shared_from_this(), id, held = std::move(receipt)](const storage::Result<void>& committed) { self->log.settled(id, committed); });
+        std::move(entry), [self = account_.shared_from_this(), id, held = std::move(receipt)](const storage::Result<void>& committed) { self->log.settled(id, committed, held.get()); });
 }
 
 // Whether every device has a client that takes messages as they come.
@@ -114,7 +114,7 @@ void AccountLog::on_end_of_turn() {
         Uncommitted& each = *find_uncommitted(id);   // not settled, for storage does not know of it
         const auto receipt = std::move(each.receipt);
         if (std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; })) {
-            settled(id, storage::Result<void>{});
+            settled(id, storage::Result<void>{}, receipt.get());
             continue;
         }
         storage::LogEntry entry;
@@ -131,12 +131,7 @@ void AccountLog::on_end_of_turn() {
     }
 }
 
-void AccountLog::taken(storage::LogId entry) {
-    const auto found = std::find_if(uncommitted_.rbegin(), uncommitted_.rend(), [entry](const Uncommitted& each) { return each.entry == entry; });
-    if (found != uncommitted_.rend()) found->is_taken = true;
-}
-
-void AccountLog::settled(storage::LogId entry, const storage::Result<void>& committed) {
+void AccountLog::settled(storage::LogId entry, const storage::Result<void>& committed, Receipt* receipt) {
     const auto found = std::ranges::find(uncommitted_, entry, &Uncommitted::entry);
     assert(found != uncommitted_.end());
     const Uncommitted settled = std::move(*found);
@@ -147,7 +142,8 @@ void AccountLog::settled(storage::LogId entry, const storage::Result<void>& comm
         if (const std::uint64_t times = worker.not_stored.count(worker.now()))
             log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
         if (entry == writing_) is_refused_ = true;
-        else if (settled.is_incoming && !settled.is_taken) account_.worker().router.bounce(settled.stanza, settled.stanza.to(), not_stored);
+        // Its sender's log may fail alone; who waits for no ack is told by the recipient's.
+        else if (receipt ? receipt->refuse() : settled.is_incoming) account_.worker().router.bounce(settled.stanza, settled.stanza.to(), not_stored);
     }
     if (is_idle()) account_.worker().became_idle(account_);
 }

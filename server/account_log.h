@@ -19,6 +19,7 @@
 namespace server {
 
 class Account;
+class Receipt;
 class Session;
 
 class AccountLog final : public net::EndOfTurn {
@@ -32,9 +33,8 @@ public:
     // Writing: Passage::keep takes a place, run() writes it. False: refused, too much waits for the database already.
     storage::LogId reserve();
     bool write(Passage& passage);
-    // A client has the entry's message although the log may not yet: a failed commit need not be told to its sender.
-    void taken(storage::LogId entry);
-    static const xmpp::StanzaError not_stored;   // what a sender is told then
+    // What a sender is told then; or later, when the commit fails, whoever was sent the message meanwhile.
+    static const xmpp::StanzaError not_stored;
     storage::LogId last() const { return last_; }
 
     // The entry reached that session's client. In turn it moves the device's cursor, out of turn it is marked.
@@ -60,7 +60,6 @@ private:
         storage::LogId entry;
         xmpp::Stanza stanza;
         bool is_incoming;
-        bool is_taken;
         xmpp::Wire xml{};                       // while it is postponed: not given to storage yet
         std::shared_ptr<Receipt> receipt{};     // who waits for that
     };
@@ -73,7 +72,7 @@ private:
     void start(Session& session);
     void wait_for_client(Session& session);
     void set_reads_archive(DeviceCursor& cursor, bool reads);
-    void settled(storage::LogId entry, const storage::Result<void>& committed);
+    void settled(storage::LogId entry, const storage::Result<void>& committed, Receipt* receipt);
     bool is_owed_before(const Session& asking, storage::LogId entry) const;
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);
     void send_entry(Session& session, const storage::LogEntry& entry);

@@ -4,6 +4,7 @@
 // whoever made the receipt hears of it. Stream management's acks wait for that (DESIGN: ack means durable).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -17,6 +18,8 @@ public:
     ~Receipt() { settled_(travelled_); }
     // It is about to be handed to another thread. On the thread that made it.
     void travels() { travelled_ = true; }
+    // Something of it was not stored. True: its sender has not been told yet, and is to be told now. On any thread.
+    bool refuse() { return !refused_.exchange(true); }
     Receipt(const Receipt&) = delete;
     Receipt& operator=(const Receipt&) = delete;
 
@@ -39,6 +42,7 @@ private:
     static inline thread_local std::shared_ptr<Receipt> current_;
     std::function<void(bool)> settled_;
     bool travelled_ = false;
+    std::atomic<bool> refused_ = false;
 };
 
 }  // namespace server

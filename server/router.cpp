@@ -223,7 +223,6 @@ void Router::deliver(Session& session, Passage& passage) {
     // Stored messages reach a session that is behind through the log, in their order.
     if (passage.logged_as != 0 && !session.is_sent_live()) return;
     session.send(&passage.stanza, passage.wire(), {passage.logged_as, session.is_caught_up()});
-    if (passage.logged_as != 0) passage.account.log.taken(passage.logged_as);
 }
 
 void Router::unclaimed(Passage& passage, const StanzaError* otherwise) {

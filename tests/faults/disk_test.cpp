@@ -110,10 +110,11 @@ TEST_CASE("a full disk: messages are refused with wait, sessions stay, and it is
     CHECK(full.refused.size() > 100);
     CHECK(full.errors == std::set<std::string>{"wait resource-constraint"});
     REQUIRE(server.is_alive());
-    // Who is there is reached all the same.
+    // Who is there is reached all the same; but her other device is not, so romeo is told.
     romeo.send("<message to='juliet@localhost/balcony' type='chat' id='live'><body>Hi</body></message>");
     ++stanzas;
     CHECK(juliet.answer("live").name == "message");
+    CHECK(romeo.answer("live").attr_or_empty("type") == "error");
     romeo.ping();
     ++stanzas;
     CHECK_NOTHROW(WireClient{*server, "benvolio@localhost/garden", LiveServer::password}
