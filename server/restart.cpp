@@ -87,10 +87,11 @@ storage::Task<storage::Result<void>> Restart::read() {
 
 void Restart::begin() {
     const auto all = std::exchange(waiting_, {});
-    for (const auto& here : all) at_work_ += std::min(loads_at_once, here->size());
+    std::vector<std::size_t> loads;   // counted before the first worker takes one away
+    for (const auto& here : all) at_work_ += loads.emplace_back(std::min(loads_at_once, here->size()));
     for (std::size_t index = 0; index < all.size(); ++index) {
         Worker* const worker = server_.workers()[index].get();
-        for (std::size_t i = 0; i < std::min(loads_at_once, all[index]->size()); ++i)
+        for (std::size_t i = 0; i < loads[index]; ++i)
             worker->loop.post([this, worker, here = all[index]] { worker->spawn("restoring sessions", restore_each(*worker, here)); });
     }
 }
