@@ -199,6 +199,7 @@ void AccountLog::catch_up(Session& session) {
 void AccountLog::start(Session& session) {
     session.archive_patience.reset();
     session.backlog = Session::Backlog::being_sent;
+    const Receipt::Scope because_of_nothing{nullptr};   // an ack for the presence need not wait for all that it brings
     account_.worker().spawn("catching up", run_catch_up(session.shared_from_this()));
 }
 
