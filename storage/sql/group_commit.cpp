@@ -161,7 +161,7 @@ QueueDepth GroupCommit::depth() const {
     const std::lock_guard lock{mutex_};
     QueueDepth depth;
     depth.name = "log commits";
-    depth.depth = queue_.size() + in_flight_ + telling_;
+    depth.depth = queue_.size() + in_flight_ + telling_ + waiters_.size();
     depth.high_water = high_water_;
     if (in_flight_ > 0 || !queue_.empty()) {
         const auto oldest = in_flight_ > 0 ? oldest_in_flight_ : queue_.front().asked;
