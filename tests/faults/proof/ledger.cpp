@@ -207,7 +207,7 @@ void Ledger::same_again(const Arrival& arrival, Receipt& before) {
     const bool was_known =
         before.h <= had.stored || (before.h <= had.read && had.crashes_at_read == crashes_);
     if (!in_one_session && !was_known && !plan_.is_orderly()) {
-        ++counts_.again_after_crash;
+        ++counts_.again_unacked;
         before.session = static_cast<std::uint32_t>(sessions.size());
         before.h = arrival.h;
         return;

@@ -72,7 +72,7 @@ public:
     struct Counts {
         std::uint64_t sent = 0, acked = 0, refused = 0, delivered = 0;
         std::uint64_t lost = 0, duplicated = 0, reordered = 0, otherwise_wrong = 0;
-        std::uint64_t sent_again = 0, copies_of_sent_again = 0, again_after_crash = 0;
+        std::uint64_t sent_again = 0, copies_of_sent_again = 0, again_unacked = 0;
     };
     const Counts& counts() const { return counts_; }
     bool is_right() const {

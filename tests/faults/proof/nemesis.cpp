@@ -39,6 +39,7 @@ void Nemesis::step() {
     switch (fault) {
         case Fault::kill: return kill_server();
         case Fault::term: return restart_server();
+        case Fault::upgrade: return upgrade_server();
         case Fault::dbkill: return kill_database();
         case Fault::stop: {
             chronicle_.tell("SIGSTOP of the server");
@@ -87,6 +88,12 @@ void Nemesis::restart_server() {
     if (code != 0) chronicle_.tell("the server ended with code " + std::to_string(code));
     wait(0, 200);
     come_up();
+}
+
+void Nemesis::upgrade_server() {
+    chronicle_.tell("SIGUSR2 to the server");
+    surroundings_.upgrade();
+    chronicle_.tell("the next server is up");
 }
 
 void Nemesis::come_up() {

@@ -22,6 +22,7 @@ private:
     void step();
     void kill_server();
     void restart_server();
+    void upgrade_server();
     void kill_database();
     void stop_something();
     void slow_down();

@@ -3,6 +3,7 @@
 // happened when.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -15,20 +16,21 @@ namespace tests {
 
 // What may happen. Each is one kind of step of the nemesis.
 enum class Fault : std::uint8_t {
-    kill,    // kill -9 of the server, which starts again
-    term,    // SIGTERM, and start: sessions are stored
-    dbkill,  // kill -9 of the database
-    stop,    // SIGSTOP of the server, later SIGCONT
-    dbstop,  // the same for the database
-    slow,    // many short stops of the database (SQLite: of the server)
-    disk,    // no space left, for a while
-    cut,     // connections break: with RST or FIN, in the middle of a stanza, unheard
-    leave,   // devices say goodbye and come back later
+    kill,     // kill -9 of the server, which starts again
+    term,     // SIGTERM, and start: sessions are stored
+    upgrade,  // SIGUSR2: another program takes over at the same sockets
+    dbkill,   // kill -9 of the database
+    stop,     // SIGSTOP of the server, later SIGCONT
+    dbstop,   // the same for the database
+    slow,     // many short stops of the database (SQLite: of the server)
+    disk,     // no space left, for a while
+    cut,      // connections break: with RST or FIN, in the middle of a stanza, unheard
+    leave,    // devices say goodbye and come back later
 };
 inline constexpr std::pair<Fault, const char*> fault_names[] = {
-    {Fault::kill, "kill"}, {Fault::term, "term"},     {Fault::dbkill, "dbkill"},
-    {Fault::stop, "stop"}, {Fault::dbstop, "dbstop"}, {Fault::slow, "slow"},
-    {Fault::disk, "disk"}, {Fault::cut, "cut"},       {Fault::leave, "leave"}};
+    {Fault::kill, "kill"}, {Fault::term, "term"},     {Fault::upgrade, "upgrade"}, {Fault::dbkill, "dbkill"},
+    {Fault::stop, "stop"}, {Fault::dbstop, "dbstop"}, {Fault::slow, "slow"},       {Fault::disk, "disk"},
+    {Fault::cut, "cut"},   {Fault::leave, "leave"}};
 
 struct Plan {
     std::string tern;
@@ -44,7 +46,10 @@ struct Plan {
     static constexpr int devices_per_account = 2;
     int devices() const { return accounts * devices_per_account; }
     // Restarts as an administrator does them: nothing may come twice, and sessions have to survive.
-    bool is_orderly() const { return faults == std::vector<Fault>{Fault::term}; }
+    bool is_orderly() const {
+        const auto is_gentle = [](Fault fault) { return fault == Fault::term || fault == Fault::upgrade; };
+        return !faults.empty() && std::ranges::all_of(faults, is_gentle);
+    }
 };
 
 class Dice {

@@ -6,8 +6,8 @@
 // it": devices exchange numbered messages while a nemesis kills, stops, cuts and fills
 // (tests/faults/proof/plan.h has the list), and a ledger compares. One line says how it went; exit code 1,
 // with details, when a promise was broken.
-// `--faults term` alone is stricter: nothing may come twice for whatever reason, and 99 of 100 sessions are
-// resumed.
+// `--faults term,upgrade` alone is stricter: nothing may come twice for whatever reason, and 99 of 100
+// sessions are resumed.
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,7 +30,8 @@ constexpr const char* usage =
     "      [--every N] [--window N]\n"
     "  --seconds N   how long messages are sent (30; with --messages: without end)\n"
     "  --messages N  how many, all together\n"
-    "  --faults LIST of kill,term,dbkill,stop,dbstop,slow,disk,cut,leave; none; all that fit when not given\n"
+    "  --faults LIST of kill,term,upgrade,dbkill,stop,dbstop,slow,disk,cut,leave; none; all that fit when "
+    "not given\n"
     "  --every N     acknowledged messages from one fault to the next, in the mean (1000)\n"
     "  --window N    messages that a device sends before it waits for acks (40)\n";
 
@@ -102,11 +103,12 @@ void print_summary(const Ledger& ledger, const Device::Resumptions& resumptions,
     for (const auto& [fault, name] : fault_names)
         if (times(fault) != 0) std::printf(" %s %d", name, times(fault));
     std::printf(
-        "; sent again by senders without an ack %llu, of which %llu came twice; again after kill -9 %llu; "
+        "; sent again by senders without an ack %llu, of which %llu came twice; again without a known ack "
+        "%llu; "
         "refused %llu; %.0f s, %.0f acked a second\n",
         static_cast<unsigned long long>(counts.sent_again),
         static_cast<unsigned long long>(counts.copies_of_sent_again),
-        static_cast<unsigned long long>(counts.again_after_crash),
+        static_cast<unsigned long long>(counts.again_unacked),
         static_cast<unsigned long long>(counts.refused), seconds,
         static_cast<double>(counts.acked) / seconds);
     std::printf(

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "tests/faults/proof/surroundings.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <stdexcept>
 
@@ -14,6 +18,7 @@ namespace tests {
 
 namespace {
 
+constexpr std::chrono::seconds upgrade_deadline{60};
 constexpr const char* ample = "size=16g";  // taken as it is used
 
 }  // namespace
@@ -83,6 +88,24 @@ void Surroundings::start() {
 void Surroundings::kill() {
     process_->kill();
     ++crashes_;
+}
+
+// It says where it listens as soon as it does.
+void Surroundings::upgrade() {
+    const int watch = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    ::inotify_add_watch(watch, process_->data().c_str(), IN_MOVED_TO);
+    ::kill(process_->pid(), SIGUSR2);
+    bool is_up = false;
+    for (const auto until = Clock::now() + upgrade_deadline; !is_up && Clock::now() < until;) {
+        pollfd waiting{watch, POLLIN, 0};
+        ::poll(&waiting, 1, 1000);
+        std::array<char, 4096> events{};
+        const auto count = ::read(watch, events.data(), events.size());
+        is_up = count > 0 && std::string_view{events.data(), static_cast<std::size_t>(count)}.find(
+                                 "addresses.json") != std::string_view::npos;
+    }
+    ::close(watch);
+    if (!is_up) throw std::runtime_error{"no other server came up for an upgrade"};
 }
 
 int Surroundings::stop() { return process_->stop(); }

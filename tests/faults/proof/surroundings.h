@@ -37,7 +37,8 @@ public:
 
     void start();  // throws with the server's log when it does not come up
     void kill();
-    int stop();  // SIGTERM; the exit code
+    void upgrade();  // the same program again, in the same process; throws when it does not come up
+    int stop();      // SIGTERM; the exit code
     void freeze();
     void thaw();
     Incarnation incarnation() const;
