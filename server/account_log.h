@@ -6,7 +6,6 @@
 // for devices alone, all of which have it when the turn ends, is never written at all.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,7 +78,7 @@ private:
 
     Account& account_;
     storage::LogId last_ = 0;
-    std::deque<Uncommitted> uncommitted_;    // by rising place
+    std::vector<Uncommitted> uncommitted_;   // by rising place; empty most of the time, and then without memory
     std::vector<storage::LogId> postponed_;  // those of them
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once

@@ -30,8 +30,13 @@ constexpr std::string_view channel_binding_ns = "urn:xmpp:sasl-cb:0";  // XEP-04
 
 // ---- SASL --------------------------------------------------------------------------------------------------------------
 
+const auth::Channel& Stream::channel() const {
+    if (!login_->channel) login_->channel = transport_->channel();
+    return *login_->channel;
+}
+
 std::vector<std::string> Stream::mechanisms() const {
-    auto offered = auth::offered_mechanisms(transport_->channel(), !worker_->config->c2s.require_tls && worker_->config->auth.plain);
+    auto offered = auth::offered_mechanisms(channel(), !worker_->config->c2s.require_tls && worker_->config->auth.plain);
     if (!worker_->config->auth.plain) std::erase(offered, "PLAIN");
     return offered;
 }
@@ -40,7 +45,7 @@ void Stream::write_mechanisms(xmpp::XmlWriter& features) {
     features.open("mechanisms", ns::sasl);
     for (const std::string& mechanism : mechanisms()) features.leaf("mechanism", mechanism);
     features.close();
-    const auto bindings = auth::binding_types(transport_->channel());
+    const auto bindings = auth::binding_types(channel());
     if (bindings.empty()) return;
     features.open("sasl-channel-binding", channel_binding_ns);
     for (const std::string& type : bindings) features.open("channel-binding").attr("type", type).close();
@@ -67,10 +72,10 @@ void Stream::authenticate(std::string_view mechanism, const std::optional<std::s
     if (phase_ == Phase::secure && worker_->config->c2s.require_tls) return refuse(SaslCondition::encryption_required);
     const bool plain_off = mechanism == "PLAIN" && !worker_->config->auth.plain;
     // XEP-0474: told to clients that came with XEP-0388, since older ones may stumble over an attribute that they do not know.
-    const std::string protection = login_->request ? auth::downgrade_protection(mechanisms(), auth::binding_types(transport_->channel())) : std::string{};
+    const std::string protection = login_->request ? auth::downgrade_protection(mechanisms(), auth::binding_types(channel())) : std::string{};
     login_->exchange = login_->request ? worker_->host.token_exchange(*this, mechanism, login_->request) : nullptr;
     if (!login_->exchange && !plain_off)
-        login_->exchange = auth::begin_exchange(mechanism, transport_->channel(), domain_, !worker_->config->c2s.require_tls, protection);
+        login_->exchange = auth::begin_exchange(mechanism, channel(), domain_, !worker_->config->c2s.require_tls, protection);
     if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
     if (initial) return respond(*initial);
     xmpp::XmlWriter w;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "auth/sasl.h"
 #include "server/stream.h"
@@ -13,6 +14,7 @@ namespace server {
 struct Stream::Login {
     std::unique_ptr<auth::Exchange> exchange;
     std::string_view ns = xmpp::ns::sasl;   // of the profile that the exchange is spoken in: RFC 6120's, or XEP-0388's
+    std::optional<auth::Channel> channel;
     xmpp::Stanza request;                   // XEP-0388: what began it, and what it asks for besides
     unsigned failures = 0;
 };

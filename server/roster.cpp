@@ -247,7 +247,7 @@ Roster::Turn::~Turn() {
     }
     // It stays taken: the next one has it. By the mailbox, so that many who wait do not pile up on the stack.
     const std::coroutine_handle<> next = roster_->waiting_.front();
-    roster_->waiting_.pop_front();
+    roster_->waiting_.erase(roster_->waiting_.begin());
     --account.busy;
     account.worker().loop.post([next] { next.resume(); });
 }

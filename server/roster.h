@@ -4,7 +4,6 @@
 #pragma once
 
 #include <coroutine>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -84,7 +83,7 @@ private:
     std::uint32_t visitors_ = 0;
     bool needs_sweep_ = false;
     bool turn_taken_ = false;
-    std::deque<std::coroutine_handle<>> waiting_;
+    std::vector<std::coroutine_handle<>> waiting_;   // in their order; seldom more than one
 };
 
 // Held by the coroutine that may change the roster; given on when destroyed. Keeps the account in memory.

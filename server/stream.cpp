@@ -197,6 +197,7 @@ void Stream::on_starttls() {
 void Stream::on_secured() {
     phase_ = Phase::authenticate;
     login_->exchange.reset();   // what was begun in the clear goes on under no protection
+    login_->channel.reset();
     login_->request = {};
     if (held_ == 0) return;  // direct TLS
     held_ = 0;

@@ -71,6 +71,7 @@ public:
     const xmpp::Jid& authenticated_as() const { return account_; }   // bare; empty before
     // SASL, in the words of RFC 6120, or of XEP-0388 when `request` is its <authenticate/>. login.cpp
     std::vector<std::string> mechanisms() const;
+    const auth::Channel& channel() const;                // while logging in; asked of the transport once, since it is computed
     void authenticate(std::string_view mechanism, const std::optional<std::string>& initial, xmpp::Stanza request);   // base 64
     void respond(const std::string& base64);
     void refuse(auth::SaslCondition condition, std::string_view text = {});

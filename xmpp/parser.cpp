@@ -98,6 +98,7 @@ struct Parser::State {
 
     Limits limits;
     Expat plain, special;
+    ExpatHandle for_headers;         // reset before each
     detail::StanzaBuilder builder;
     XML_Parser parser = nullptr;     // the one running
     XML_Index base = 0;              // where the stanza begins in all that was fed to it
@@ -366,6 +367,17 @@ void set_header_handlers(XML_Parser parser, HeaderRun& run) {
 
 }  // namespace
 
+namespace {
+
+// A parser never gives back what it once took.
+struct KeptWhenSmall {
+    ExpatHandle& expat;
+    std::size_t bytes;
+    ~KeptWhenSmall() { if (bytes > bytes_that_bloat) expat.reset(); }
+};
+
+}  // namespace
+
 Result<StreamHeader, StreamError> Parser::parse_header(std::string_view bytes) {
     bytes = trim(bytes);
     if (bytes.size() > state_->limits.stanza_bytes)
@@ -379,8 +391,11 @@ Result<StreamHeader, StreamError> Parser::parse_header(std::string_view bytes) {
 
     HeaderRun run;
     run.max_attributes = state_->limits.attributes;
-    const ExpatHandle expat = make_expat();
+    ExpatHandle& expat = state_->for_headers;
+    if (!expat || XML_ParserReset(expat.get(), "UTF-8") != XML_TRUE) expat = make_expat();
+    XML_SetReparseDeferralEnabled(expat.get(), XML_FALSE);   // which a reset forgets
     set_header_handlers(expat.get(), run);
+    const KeptWhenSmall kept{expat, bytes.size()};
     const XML_Status status = XML_Parse(expat.get(), bytes.data(), static_cast<int>(bytes.size()), 0);
     if (run.error) return Failure{*run.error};
     if (status != XML_STATUS_OK) {

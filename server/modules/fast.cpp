@@ -45,14 +45,14 @@ private:
     // §3.1
     void offer(Stream& stream, xmpp::XmlWriter& w) {
         w.open("fast", ns);
-        for (const std::string& mechanism : auth::token_mechanisms(stream.transport().channel())) w.leaf("mechanism", mechanism);
+        for (const std::string& mechanism : auth::token_mechanisms(stream.channel())) w.leaf("mechanism", mechanism);
         w.close();
     }
 
     // §3.4: the <fast/> says that it is a token.
     std::unique_ptr<auth::Exchange> begin(Stream& stream, std::string_view mechanism, const xmpp::Stanza& authenticate) {
         if (!authenticate.child("fast", ns)) return nullptr;
-        return auth::begin_token_exchange(mechanism, stream.transport().channel());
+        return auth::begin_token_exchange(mechanism, stream.channel());
     }
 
     storage::Task<void> find(const storage::Account& account, const xmpp::Stanza& authenticate, auth::Credentials& credentials) {
@@ -87,7 +87,7 @@ private:
             if (mechanism.empty()) mechanism = *renewed;
         }
         if (login.stream.phase() == Stream::Phase::closing) co_return;
-        const auto offered = auth::token_mechanisms(login.stream.transport().channel());
+        const auto offered = auth::token_mechanisms(login.stream.channel());
         if (std::ranges::find(offered, mechanism) == offered.end()) co_return;
         auto issuing = issue(*account, client, login.stream.device(), mechanism);
         login.answers += co_await issuing;
