@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "tests/clients/raw_socket.h"
 #include "tests/support/accounts.h"
@@ -18,6 +19,12 @@ constexpr std::chrono::milliseconds moment{100};        // for something that mu
 std::string domain_of(const Role& role) {
     const std::string bare = role.bare_jid();
     return bare.empty() ? "localhost" : bare.substr(bare.find('@') + 1);
+}
+
+// RFC 6121 §4.2: presence for nobody in particular.
+bool makes_available(std::string_view bytes) {
+    const std::size_t at = bytes.find("<presence");
+    return at != std::string_view::npos && bytes.substr(at, bytes.find('>', at) - at).find(" to=") == std::string_view::npos;
 }
 
 }  // namespace
@@ -42,7 +49,10 @@ public:
     }
     void lose_connection() override { if (client_) client_->lose_connection(); }
     void drop() { client_.reset(); }
-    void send(std::string_view bytes) override { must().send(bytes); }
+    void send(std::string_view bytes) override {
+        must().send(bytes);
+        if (makes_available(bytes)) stage_.settle();   // what waited for it is read before the next step adds to it
+    }
     std::optional<Event> next() override { return must().next(patience); }
 
     std::optional<Event> unexpected() override {
@@ -203,12 +213,29 @@ std::string TcpStage::pin_sent_to(const std::string& number) { return pin_in_sms
 
 // An answer means that what its sender sent before has been dealt with on its worker, and that what other workers owed
 // it has arrived. What a stanza sets off may go through storage several times, as the question does once: so until
-// nothing new has come for some rounds.
+// storage has nothing to do and nothing new has come for some rounds.
 void TcpStage::settle() {
     constexpr int quiet_rounds = 3;
-    for (int quiet = 0; quiet < quiet_rounds; ++quiet)
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (int quiet = 0; quiet < quiet_rounds; ++quiet) {
         for (Client* const client : clients_)
             if (client->ask()) quiet = -1;
+        if (is_storage_busy() && std::chrono::steady_clock::now() < deadline) quiet = -1;
+    }
+}
+
+// As the server's metrics have it.
+bool TcpStage::is_storage_busy() const {
+    RawSocket socket{server_->http().host, server_->http().port};
+    socket.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    std::string answer;
+    while (!socket.is_over()) answer += socket.receive(patience);
+    std::istringstream lines{answer};
+    for (std::string line; std::getline(lines, line);) {
+        const bool is_of_storage = line.starts_with("tern_queue_depth{queue=\"sql") || line.starts_with("tern_queue_depth{queue=\"log commits");
+        if (is_of_storage && !line.ends_with(" 0")) return true;
+    }
+    return false;
 }
 
 void TcpStage::close() {

@@ -25,6 +25,7 @@ public:
     void open(const Scene& scene) override;
     std::unique_ptr<Actor> actor(const Role& role) override;
     void settle() override;
+    bool is_storage_busy() const;
     void pass(std::chrono::seconds time) override;
     void restart() override;
     xmpp::Time now() const override;
