@@ -30,6 +30,18 @@ std::string_view known_type(std::string_view type) {
     return "normal";
 }
 
+storage::LogEntry entry_of(const Account& account, storage::LogId id, storage::Direction direction, const xmpp::Stanza& stanza, xmpp::JidView peer, xmpp::Wire xml) {
+    storage::LogEntry entry;
+    entry.account = account.id();
+    entry.id = id;
+    entry.direction = direction;
+    entry.peer = xmpp::Jid{peer};
+    entry.stanza_type = known_type(stanza.type());
+    entry.origin_id = stanza.id();
+    entry.xml = std::move(xml);
+    return entry;
+}
+
 }  // namespace
 
 void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& devices) {
@@ -69,16 +81,9 @@ bool AccountLog::write(Passage& passage) {
         account_.worker().loop.after_output(*this);
         return true;
     }
-    storage::LogEntry entry;
-    entry.account = account_.id();
-    entry.id = passage.logged_as;
-    entry.direction = passage.direction;
+    storage::LogEntry entry = entry_of(account_, passage.logged_as, passage.direction, passage.stanza, is_incoming ? passage.from : passage.to, passage.wire());
     entry.is_archived = passage.kept == Keep::in_archive;
-    entry.peer = xmpp::Jid{is_incoming ? passage.from : passage.to};
-    entry.stanza_type = known_type(passage.stanza.type());
-    entry.origin_id = passage.stanza.id();
     entry.words = std::move(passage.words);
-    entry.xml = passage.wire();
     writing_ = entry.id;
     append(std::move(entry), Receipt::current());
     writing_ = 0;
@@ -117,15 +122,7 @@ void AccountLog::on_end_of_turn() {
             settled(id, storage::Result<void>{}, receipt.get());
             continue;
         }
-        storage::LogEntry entry;
-        entry.account = account_.id();
-        entry.id = id;
-        entry.direction = storage::Direction::incoming;
-        entry.peer = xmpp::Jid{each.stanza.from()};
-        entry.stanza_type = known_type(each.stanza.type());
-        entry.origin_id = each.stanza.id();
-        entry.xml = std::move(each.xml);
-        append(std::move(entry), receipt);
+        append(entry_of(account_, id, storage::Direction::incoming, each.stanza, each.stanza.from(), std::move(each.xml)), receipt);
         for (const DeviceCursor& cursor : cursors_)
             if (cursor.at >= id) account_.worker().storage().messages().advance_cursor(account_.id(), cursor.device, cursor.at);
     }
