@@ -192,7 +192,7 @@ void Stream::on_sasl_success(const auth::Success& success) {
     xmpp::XmlWriter w;
     w.leaf_ns("success", ns::sasl, success.data.empty() ? std::string{} : xmpp::base64(success.data));
     send_xml(w.take());
-    framer_.expect_header();
+    expect_restart();
     transport_->move_to(home, [self = shared_from_this()] { self->go_on(); });
 }
 

@@ -202,8 +202,14 @@ void Stream::on_secured() {
     if (held_ == 0) return;  // direct TLS
     held_ = 0;
     pending_.clear();
-    framer_.expect_header();
+    expect_restart();
     transport_->want_input(true);
+}
+
+// RFC 6120 §4.3.3. Whatever is said next stands in a new stream, an error as well.
+void Stream::expect_restart() {
+    framer_.expect_header();
+    header_sent_ = false;
 }
 
 // ---- output ------------------------------------------------------------------------------------------------------------

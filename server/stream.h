@@ -102,6 +102,7 @@ private:
     bool take_nonza(const NonzaTable& nonzas, const xmpp::Stanza& element);
     void close(bool may_be_resumed);
     void on_starttls();
+    void expect_restart();
     void send_header();
     void send_features();
     // RFC 6120 §6: login.cpp

@@ -45,6 +45,13 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return at == std::string::npos ? text : text.replace(at, what.size(), by);
 }
 
+std::string everything_from(RawSocket& socket) {
+    std::string all;
+    const auto until = std::chrono::steady_clock::now() + WireClient::patience;
+    while (!socket.is_over() && std::chrono::steady_clock::now() < until) all += socket.receive(100ms);
+    return all;
+}
+
 std::string iterations_in(const std::string& server_first) {
     return server_first.substr(server_first.find(",i="));
 }
@@ -263,4 +270,31 @@ TEST_CASE("row 27: who has an account is not told by login, registration, or que
     };
     CHECK(answers("nurse") == answers("nobody"));
     attacked.check_unharmed({.cpu_seconds = 3});
+}
+
+// RFC 6120 §4.3.3, §4.9.1.2: the old stream is gone, its client reads from the start.
+TEST_CASE("who goes on without a new header after <success/> or TLS gets an error in a new stream") {
+    Attacked attacked;
+    const auto is_an_error_in_a_stream = [](const std::string& bytes) {
+        StreamReader reader;
+        CAPTURE(bytes);
+        CHECK(bytes.starts_with("<?xml version='1.0'?><stream:stream "));
+        CHECK(reader.feed(bytes));
+        CHECK(bytes.find("<stream:error>") != std::string::npos);
+        CHECK(bytes.ends_with("</stream:error></stream:stream>"));
+    };
+    WireClient logged_in = attacked.client();
+    logged_in.open_stream();
+    REQUIRE(logged_in.authenticate("romeo", LiveServer::password));
+    logged_in.send("<presence/>");
+    is_an_error_in_a_stream(everything_from(logged_in.socket()));
+
+    WireClient secured = attacked.client(WireClient::Door::plain);
+    secured.open_stream();
+    secured.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    REQUIRE(secured.element().name == "proceed");
+    secured.socket().start_tls("localhost", "");
+    secured.send("<presence/>");
+    is_an_error_in_a_stream(everything_from(secured.socket()));
+    attacked.check_unharmed();
 }
