@@ -168,6 +168,7 @@ struct Registration::State {
     Task<void> tidy(storage::Time now);
     Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin,
                                                       std::string expected_username, storage::Time now);
+    Task<Answer<bool>> has_account(std::string phone);
     Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string key, std::string device_name,
                                storage::Time now);
     Task<Answer<bool>> store_key(storage::Jid jid, std::string phone, storage::Salt salt,
@@ -290,6 +291,12 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
     auto proving = state.proved(stored_id(id), std::move(pin), std::move(expected.username), now);
     auto pending = co_await proving;
     if (!pending) co_return xmpp::Failure{pending.error()};
+    if (!expected.is_invited && state.rules.invited_only()) {
+        auto asking = state.has_account(pending->phone);
+        const auto has_account = co_await asking;
+        if (!has_account) co_return xmpp::Failure{has_account.error()};
+        if (!*has_account) co_return fail(Kind::not_invited);
+    }
     auto issuing = state.issue(std::move(*pending), std::move(key), device_name_of(device_name), now);
     auto issued = co_await issuing;
     co_return std::move(issued);
@@ -318,6 +325,15 @@ Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::stri
         co_return wrong_pin(**tries_left);
     }
     co_return std::move(pending);
+}
+
+Task<Answer<bool>> Registration::State::has_account(std::string phone) {
+    const auto jid = storage::Jid::from_parts(localpart_of(phone), rules.domain);
+    if (!jid) co_return fail(Kind::unavailable);
+    auto finding = storage.accounts().find(*jid);
+    const auto found = co_await finding;
+    if (!found) co_return fail(Kind::unavailable);
+    co_return found->has_value();
 }
 
 Task<Answer<Registration::Issued>> Registration::State::issue(storage::PendingRegistration pending,

@@ -26,6 +26,7 @@ struct RegistrationError {
         other_login,       // 400: the client would log in with another name or key than it is given; the PIN is still good
         too_many,          // 429, retry_after
         disabled,          // 403: registration is off, or not open to this number's prefix
+        not_invited,       // 403: the number has no account yet, and needs an invitation for one; the PIN is still good
         unavailable,       // 503: storage or the SMS gateway cannot take it now
     };
     RegistrationError(Kind k) : kind{k} {}
@@ -36,6 +37,7 @@ struct RegistrationError {
 
 struct RegistrationRules {
     bool enabled = true;
+    std::function<bool()> invited_only = [] { return false; };   // any thread
     std::string domain;                              // of the accounts that are made
     std::uint32_t pin_digits = 5;
     std::uint32_t tries = 5;
@@ -62,6 +64,7 @@ public:
         Login() {}
         Login(std::string u, std::string k) : username{std::move(u)}, key{std::move(k)} {}
         std::string username, key;
+        bool is_invited = false;
     };
     struct Issued { storage::Jid jid; std::string device_id, key; };
 

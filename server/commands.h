@@ -83,11 +83,18 @@ struct CommandTable {
         std::string_view node, name;      // the name is for humans
         void* module;
         storage::Task<CommandOutcome> (*run)(void*, CommandDialog&);
+        bool (*may)(void*, const Account&) = [](void*, const Account&) { return true; };   // see and execute it
+        // …add(…).only_for<&Invitations::may_create_accounts>(this)
+        template <auto Method, class M>
+        void only_for(M*) {
+            may = [](void* self, const Account& account) -> bool { return (static_cast<M*>(self)->*Method)(account); };
+        }
     };
     // host.commands.add<&ClientAccess::revoke>("urn:…", "Revoke a device", this)
     template <auto Method, class M>
-    void add(std::string_view node, std::string_view name, M* module) {
-        entries.push_back({node, name, module, [](void* self, CommandDialog& dialog) { return (static_cast<M*>(self)->*Method)(dialog); }});
+    Entry& add(std::string_view node, std::string_view name, M* module) {
+        Entry entry{node, name, module, [](void* self, CommandDialog& dialog) { return (static_cast<M*>(self)->*Method)(dialog); }};
+        return entries.emplace_back(entry);
     }
     std::vector<Entry> entries;
 };

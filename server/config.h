@@ -46,11 +46,13 @@ struct Config {
         std::vector<std::string> listen{"127.0.0.1:5280"};
         std::vector<std::string> tls{"127.0.0.1:5281"};
         std::vector<std::string> trusted_proxies;    // whose X-Forwarded-For is believed
+        std::string url;                             // where the outside finds this, "https://chat.example.org"; empty: guessed
     } http;
 
     struct Registration {
         bool phone = true;
         bool open = false;
+        bool invited_only = false;                   // numbers that have no account yet
         std::uint32_t pin_digits = 5;
         std::uint32_t tries = 5;
         std::chrono::seconds pin_lifetime{600};
@@ -59,6 +61,12 @@ struct Config {
         std::uint32_t per_address_an_hour = 10;
         std::uint32_t per_minute = 300;
     } registration;
+
+    struct Invitations {                             // XEP-0401, XEP-0445, XEP-0379
+        std::string register_by = "admins";          // whose invitations give accounts: "nobody", "admins", "everybody"
+        std::chrono::seconds lifetime{7 * 86'400};
+        std::uint32_t per_account_a_day = 20;
+    } invitations;
 
     struct Sms {
         std::string gateway = "console";             // console, http, file

@@ -63,11 +63,15 @@ const Key table[] = {
     {"http.tls", restart, List{at<&C::http, &C::Http::tls>, values::listen_address}, "addresses for HTTPS"},
     {"http.trusted_proxies", live, List{at<&C::http, &C::Http::trusted_proxies>, values::network},
      "addresses or networks whose X-Forwarded-For is believed"},
+    {"http.url", live, Text{at<&C::http, &C::Http::url>, values::http_url},
+     "where the outside finds this, \"https://chat.example.org\", for links; empty: the first domain and the port of http.tls"},
 
     {"registration.phone", restart, Switch{at<&C::registration, &C::Registration::phone>},
      "registration by phone number and SMS PIN"},
     {"registration.open", live, Switch{at<&C::registration, &C::Registration::open>},
      "registration by username and password (XEP-0077), for closed networks and tests"},
+    {"registration.invited_only", live, Switch{at<&C::registration, &C::Registration::invited_only>},
+     "a number that has no account yet needs an invitation"},
     {"registration.pin_digits", restart, Number{at<&C::registration, &C::Registration::pin_digits>, 4, 10},
      "digits of a PIN"},
     {"registration.tries", restart, Number{at<&C::registration, &C::Registration::tries>, 1, 100},
@@ -87,6 +91,16 @@ const Key table[] = {
     {"registration.per_minute", restart,
      Number{at<&C::registration, &C::Registration::per_minute>, 1, any_number},
      "PINs in a minute, all together"},
+
+    {"invitations.register", live, Text{at<&C::invitations, &C::Invitations::register_by>, values::register_by},
+     "whose invitations let guests register with user name and password, even if registration.open is false: nobody, admins or "
+     "everybody"},
+    {"invitations.lifetime", live,
+     Seconds{at<&C::invitations, &C::Invitations::lifetime>, seconds{60}, 365 * day},
+     "how long an invitation is good"},
+    {"invitations.per_account_a_day", restart,
+     Number{at<&C::invitations, &C::Invitations::per_account_a_day>, 1, any_number},
+     "invitations that an account may make in a day"},
 
     {"sms.gateway", restart, Text{at<&C::sms, &C::Sms::gateway>, values::sms_gateway},
      "console (the log), http or file"},

@@ -205,6 +205,7 @@ std::string retention(std::string& value) {
 
 std::string archive(std::string& value) { return one_of(value, {"always", "never", "roster"}); }
 std::string ack(std::string& value) { return one_of(value, {"commit", "receive"}); }
+std::string register_by(std::string& value) { return one_of(value, {"nobody", "admins", "everybody"}); }
 std::string log_level(std::string& value) { return one_of(value, {"debug", "info", "warn", "error"}); }
 std::string log_format(std::string& value) { return one_of(value, {"text", "json"}); }
 

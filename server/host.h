@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -135,6 +136,11 @@ public:
     Chain<storage::Task<storage::Result<void>>, Account&> loading;   // fetch what belongs to it; nothing passes before
     Chain<void, Account&> unloading;
     Chain<void, Account&, const storage::Device&> device_linked;     // before it takes part
+
+    // Somebody asks for a subscription (RFC 6121 §3.1): whether the account has agreed to it already.
+    Chain<storage::Task<bool>, Account&, const xmpp::Stanza&> agreed;
+    // Before login: what who registers on this stream was invited with.
+    Provider<std::optional<storage::Invitation>, const std::weak_ptr<Stream>&> invitation;
 
     IqTable iq;
     IqBeforeLoginTable iq_before_login;

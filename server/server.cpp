@@ -77,9 +77,14 @@ Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const n
       counts_{std::make_unique<AddressCounts>()} {
     const bool threaded = dynamic_cast<const net::ManualClock*>(&clock) == nullptr;
     hashes_ = std::make_unique<auth::HashPool>(threaded ? std::max(1U, std::thread::hardware_concurrency()) : 0);
-    registration_ = std::make_unique<auth::Registration>(rules_of(*config_), *storage_, *hashes_, *sms_,
+    auth::RegistrationRules registration_rules = rules_of(*config_);
+    registration_rules.invited_only = [this] { return this->config()->registration.invited_only; };
+    registration_ = std::make_unique<auth::Registration>(std::move(registration_rules), *storage_, *hashes_, *sms_,
                                                          [&clock] { return clock.wall(); },
                                                          [this](const xmpp::Jid& account) { keys_changed(account); });
+    auth::InvitationRules invitation_rules;
+    invitation_rules.per_account_a_day = config_->invitations.per_account_a_day;
+    invitations_ = std::make_unique<auth::Invitations>(invitation_rules, *storage_, [&clock] { return clock.wall(); });
     for (unsigned i = 0; i < std::max(1U, workers); ++i) workers_.push_back(std::make_unique<Worker>(*this, i, clock_));
     retention_ = std::make_unique<Retention>(*workers_.front());
     workers_.front()->loop.post([this] { retention_->start(); });
@@ -143,6 +148,19 @@ void Server::device_linked(const xmpp::Jid& account, const storage::Device& devi
             found->add_device(device);
         });
     });
+}
+
+void Server::befriend(const xmpp::Jid& one, const xmpp::Jid& other) {
+    const auto enter = [this](const xmpp::Jid& account, const xmpp::Jid& contact) {
+        Worker& home = worker_of(account.text());
+        home.loop.post([&home, account, contact] {
+            home.with_account(account.view(), [&home, contact](Account* found, bool) {
+                if (found) home.subscriptions.befriend(*found, contact);
+            });
+        });
+    };
+    enter(one, other);
+    enter(other, one);
 }
 
 // ---- start, reload, stop -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "auth/hash_pool.h"
+#include "auth/invitations.h"
 #include "auth/linking.h"
 #include "auth/registration.h"
 #include "auth/sms.h"
@@ -63,6 +64,7 @@ public:
     auth::SmsGateway& sms() { return *sms_; }
     PushGateway* push_gateway() { return push_gateway_.get(); }   // nullptr: push.url is empty
     auth::Registration& registration() { return *registration_; }
+    auth::Invitations& invitations() { return *invitations_; }
     auth::Linking& linking() { return *linking_; }        // after prepare()
     const Retention& retention() const { return *retention_; }
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
@@ -78,6 +80,8 @@ public:
     // Any thread: storage has a device of the account less, or one more.
     void device_revoked(const xmpp::Jid& account, const std::string& device);
     void device_linked(const xmpp::Jid& account, const storage::Device& device);
+    // Any thread: both have agreed to be contacts, so each enters the other's roster (XEP-0401 §5.5).
+    void befriend(const xmpp::Jid& one, const xmpp::Jid& other);
 
     // Pre-login connections per address, over all listeners (any thread).
     bool admit(const std::string& address);
@@ -105,6 +109,7 @@ private:
     std::unique_ptr<auth::SmsGateway> sms_;
     std::unique_ptr<PushGateway> push_gateway_;
     std::unique_ptr<auth::Registration> registration_;
+    std::unique_ptr<auth::Invitations> invitations_;
     std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;
     std::string fake_salt_secret_, archive_id_secret_;

@@ -244,7 +244,18 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
         item.in_roster = false;
     }
     const SubscriptionState before = state_of(item);
-    const SubscriptionStep step = inbound_step(before, request);
+    bool is_invited = false;
+    if (request == Request::subscribe && (item.in_roster || roster.size() < host_.worker.config->limits.roster_items)) {
+        auto asking = has_agreed(*account, stanza, before);
+        is_invited = co_await asking;
+    }
+    SubscriptionState known = before;
+    if (is_invited) {   // as if approved in advance, and the user asks in turn
+        item.in_roster = known.approved = true;
+        known.pending_in = false;
+        known.pending_out = !known.to;
+    }
+    const SubscriptionStep step = inbound_step(known, request);
     // RFC 6121 §3.1.3, §3.4.2: subscribed already, or approved in advance: answered for the user, who need not know.
     const bool is_granted = request == Request::subscribe && step.next.from;
     if (step.next != before) {
@@ -268,8 +279,43 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
         send_as_account(*account, Request::subscribed, contact);
         host_.worker.presence.share(*account, contact);
     }
+    if (is_invited && !before.to) send_as_account(*account, Request::subscribe, contact);
     // RFC 6121 §3.3.3: the contact sees the user's resources go.
     if (request == Request::unsubscribe && before.from) host_.worker.presence.withdraw(*account, contact);
+}
+
+storage::Task<bool> Subscriptions::has_agreed(Account& account, const Stanza& request, SubscriptionState state) {
+    if (state.from || state.approved) co_return false;
+    for (const auto& hook : host_.agreed.entries()) {
+        auto asking = hook.call(hook.module, account, request);
+        const bool agreed = co_await asking;
+        if (agreed) co_return true;
+    }
+    co_return false;
+}
+
+void Subscriptions::befriend(Account& account, const Jid& contact) {
+    host_.worker.spawn("a new contact", enter(account.shared_from_this(), contact.bare()));
+}
+
+storage::Task<void> Subscriptions::enter(std::shared_ptr<Account> account, Jid contact) {
+    Roster& roster = account->roster;
+    const Roster::Turn turn = co_await roster.turn();
+    RosterItem item;
+    if (const RosterItem* const known = roster.find(contact)) item = *known;
+    else item.jid = contact;
+    if (item.in_roster && item.subscription == storage::Subscription::both) co_return;
+    SubscriptionState state;
+    state.to = state.from = true;
+    set_state(item, state);
+    item.in_roster = true;
+    auto changing = roster.change(std::move(item));
+    const auto changed = co_await changing;
+    if (!changed) {
+        log::warn("a new contact was not stored", {{"jid", account->jid().text()}, {"why", changed.error().text}});
+        co_return;
+    }
+    host_.worker.presence.share(*account, contact);
 }
 
 // ---- the end of a contact: RFC 6121 §2.5.2 -----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ public:
           archive_preferences_{sql::make_archive_preferences(*database_)},
           registrations_{sql::make_registrations(*database_)},
           link_requests_{sql::make_link_requests(*database_)},
+          invitations_{sql::make_invitations(*database_)},
           fast_tokens_{sql::make_fast_tokens(*database_)},
           push_registrations_{sql::make_push_registrations(*database_)},
           stored_sessions_{sql::make_stored_sessions(*database_)},
@@ -39,6 +40,7 @@ public:
     ArchivePreferencesOf& archive_preferences() override { return *archive_preferences_; }
     Registrations& registrations() override { return *registrations_; }
     LinkRequests& link_requests() override { return *link_requests_; }
+    Invitations& invitations() override { return *invitations_; }
     FastTokens& fast_tokens() override { return *fast_tokens_; }
     PushRegistrations& push_registrations() override { return *push_registrations_; }
     StoredSessions& stored_sessions() override { return *stored_sessions_; }
@@ -60,6 +62,7 @@ private:
     std::unique_ptr<ArchivePreferencesOf> archive_preferences_;
     std::unique_ptr<Registrations> registrations_;
     std::unique_ptr<LinkRequests> link_requests_;
+    std::unique_ptr<Invitations> invitations_;
     std::unique_ptr<FastTokens> fast_tokens_;
     std::unique_ptr<PushRegistrations> push_registrations_;
     std::unique_ptr<StoredSessions> stored_sessions_;

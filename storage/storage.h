@@ -363,6 +363,39 @@ public:
     virtual Task<Result<void>> remove_before(Time before) = 0;
 };
 
+// A link that lets its holder in: to be a contact of who invites, to have an account here, or both.
+struct Invitation {
+    enum class Purpose : std::uint8_t { contact, account };
+    std::string id;               // for lists; opens nothing
+    std::string token;            // a hash of what the link holds
+    AccountId inviter_id = 0;     // 0: nobody's, an admin's
+    Jid inviter;                  // bare; follows from that
+    Jid address;                  // of the account that may be made: bare, or its domain alone
+    Purpose purpose = Purpose::contact;
+    bool registers = false;       // its holder needs nothing else for an account with a password
+    bool subscribes = false;      // holder and inviter become contacts
+    std::uint32_t uses_left = 1;
+    Time created{}, expires{};
+};
+
+// They go with the account of who invited, and are not found while that is disabled.
+class Invitations {
+public:
+    virtual ~Invitations() = default;
+    // conflict: the id or the token is taken, or another one keeps the address, which names an account, for its holder.
+    virtual Task<Result<void>> create(Invitation invitation) = 0;
+    virtual Task<Result<std::optional<Invitation>>> find(std::string token) = 0;
+    // The one that keeps this address, an account's, for its holder: not used up, not expired at `now`.
+    virtual Task<Result<std::optional<Invitation>>> find_keeping(Jid address, Time now) = 0;
+    // Those that are good at `now`, oldest first, at most `limit`. Inviter 0: everybody's.
+    virtual Task<Result<std::vector<Invitation>>> list(AccountId inviter, Time now, std::size_t limit) = 0;
+    // One use less, atomically; false: there was none left, or it has been removed.
+    virtual Task<Result<bool>> use(std::string id) = 0;
+    virtual Task<Result<void>> give_back(std::string id) = 0;        // such a use
+    virtual Task<Result<bool>> remove(std::string id) = 0;           // false: there is none
+    virtual Task<Result<void>> remove_expired(Time before) = 0;
+};
+
 // Secrets of the server itself that must survive a restart (such as the key of fake salts).
 class ServerSecrets {
 public:
@@ -406,6 +439,7 @@ public:
     virtual ArchivePreferencesOf& archive_preferences() = 0;
     virtual Registrations& registrations() = 0;
     virtual LinkRequests& link_requests() = 0;
+    virtual Invitations& invitations() = 0;
     virtual FastTokens& fast_tokens() = 0;
     virtual PushRegistrations& push_registrations() = 0;
     virtual StoredSessions& stored_sessions() = 0;

@@ -106,7 +106,9 @@ private:
         app->fallthrough();
         for (const Parameter& parameter : command.parameters)
             if (is_for_people(command, parameter)) add_parameter(*app, parameter, given_);
-        app->callback([this, &command] {
+        if (parent == &app_) groups_[name] = app;   // "invite list" goes beneath "invite"
+        app->callback([this, app, &command] {
+            if (!app->get_subcommands().empty()) return;
             line_.what = CommandLine::What::command;
             line_.command = &command;
         });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The table of commands, the check of what a call brings, and the one place where a command is run. The commands
-// themselves stand with their declarations in account_commands.cpp, session_commands.cpp and server_commands.cpp.
+// themselves stand with their declarations in account_commands.cpp, invitation_commands.cpp, session_commands.cpp and server_commands.cpp.
 #include "server/admin/commands.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using Kind = Problem::Kind;
 
 std::vector<Command> all_commands() {
     std::vector<Command> all;
-    for (auto* const group : {account_commands, session_commands, server_commands})
+    for (auto* const group : {account_commands, invitation_commands, session_commands, server_commands})
         for (Command& command : group()) all.push_back(std::move(command));
     return all;
 }

@@ -12,6 +12,7 @@
 namespace server::admin {
 
 std::vector<Command> account_commands();
+std::vector<Command> invitation_commands();
 std::vector<Command> session_commands();
 std::vector<Command> server_commands();
 

@@ -24,6 +24,13 @@ std::optional<std::string> text_of(const Json& body, const char* name) {
     return found->get<std::string>();
 }
 
+bool take_text(const Json& body, const char* name, std::string& into) {
+    if (!body.contains(name) || body[name].is_null()) return true;
+    const auto text = text_of(body, name);
+    if (text) into = *text;
+    return text.has_value();
+}
+
 storage::Task<xmpp::Result<Caller, Response>> caller_of(Service& service, const Request& request) {
     const auto unauthorized = [] {
         Response response = problem(401, "unauthorized", "Send the address of the account and the key of a device (Basic).");

@@ -17,6 +17,8 @@ struct Service;
 xmpp::Result<Json, Response> body_of(const Request& request);
 // A text of the body; nullopt when it is missing or something else.
 std::optional<std::string> text_of(const Json& body, const char* name);
+// One that may be left out; false: it is there and something else.
+bool take_text(const Json& body, const char* name, std::string& into);
 
 // Who has proved to be a device of an account, by its address and key (RFC 7617, "Basic").
 struct Caller {

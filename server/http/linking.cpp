@@ -40,14 +40,6 @@ std::string uri_of(Service& service, std::string_view code) {
     return "xmpp:" + service.server.config()->domains.front() + "?link;code=" + std::string{code};
 }
 
-// What may be left out, but is a text when it is there.
-bool take_text(const Json& body, const char* name, std::string& into) {
-    if (!body.contains(name) || body[name].is_null()) return true;
-    const auto text = text_of(body, name);
-    if (text) into = *text;
-    return text.has_value();
-}
-
 Task<Response> ask(Service& service, Request request) {
     const auto body = body_of(request);
     if (!body) co_return body.error();

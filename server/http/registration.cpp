@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Registration by SMS PIN over HTTP: POST /v1/register, POST /v1/register/{id}/confirm. What is allowed, and how often,
-// is decided in auth::Registration; here it becomes HTTP.
+// Registration by SMS PIN over HTTP: POST /v1/register, POST /v1/register/{id}/confirm, the latter with an invitation's
+// token where there is one. What is allowed, and how often, is decided in auth::Registration; here it becomes HTTP.
 #include "server/http/body.h"
 #include "server/http/routes.h"
 #include "server/http/service.h"
+#include "server/invited.h"
 #include "server/log.h"
 
 namespace server::http {
@@ -19,6 +20,7 @@ Response refusal(const RegistrationError& error) {
         case Kind::wrong_pin: return problem(403, "wrong-pin", "The PIN is wrong.", {{"tries_left", error.tries_left}});
         case Kind::gone: return problem(410, "gone", "This registration has expired or is used up; begin again.");
         case Kind::disabled: return problem(403, "disabled", "Registration is not open, or not to this number.");
+        case Kind::not_invited: return problem(403, "not-invited", "A new number needs an invitation here.");
         case Kind::other_login:  // nothing is expected at this door
         case Kind::unavailable: break;
         case Kind::too_many: {
@@ -47,13 +49,18 @@ Task<Response> confirm(Service& service, Request request) {
     if (!body) co_return body.error();
     const auto pin = text_of(*body, "pin");
     if (!pin) co_return problem(400, "bad-request", "\"pin\" must be a text.");
-    std::string device;
-    if (body->contains("device") && !(*body)["device"].is_null()) {
-        const auto name = text_of(*body, "device");
-        if (!name) co_return problem(400, "bad-request", "\"device\" must be a text.");
-        device = *name;
+    Confirmation confirmation{request.captured.front(), *pin, {}, request.client_address, {}};
+    std::string token;
+    if (!take_text(*body, "device", confirmation.device)) co_return problem(400, "bad-request", "\"device\" must be a text.");
+    if (!take_text(*body, "invitation", token)) co_return problem(400, "bad-request", "\"invitation\" must be a text.");
+    std::optional<storage::Invitation> invitation;
+    if (!token.empty()) {
+        auto looking = service.server.invitations().look(token, request.client_address);
+        const auto found = co_await looking;
+        // Who has no need of it is not kept out by one that is too old.
+        if (found && is_for_numbers(*found, *service.server.config())) invitation = *found;
     }
-    auto confirming = service.server.registration().confirm(request.captured.front(), *pin, device, request.client_address);
+    auto confirming = confirm_registration(service.server, std::move(invitation), std::move(confirmation));
     const auto issued = co_await confirming;
     if (!issued) co_return refusal(issued.error());
     log::info("device registered", {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", request.client_address}});

@@ -105,19 +105,27 @@ private:
         return found == table_.entries.end() ? nullptr : &*found;
     }
 
+    std::vector<const CommandTable::Entry*> offered(const Account& account) const {
+        std::vector<const CommandTable::Entry*> entries;
+        for (const CommandTable::Entry& entry : table_.entries)
+            if (entry.may(entry.module, account)) entries.push_back(&entry);
+        return entries;
+    }
+
     // §2.2
     bool describe(const Iq& iq, std::string_view node, DiscoTable::Of& answer) {
         if (!may_execute(iq)) return false;
         answer.features = {std::string{ns}};
+        const auto entries = offered(*iq.account);
         if (node == ns) {
             answer.identities.push_back({"automation", "command-list", "Commands"});
-            for (const CommandTable::Entry& entry : table_.entries)
-                answer.items.push_back({std::string{iq.to.text()}, std::string{entry.node}, std::string{entry.name}});
+            for (const auto* const entry : entries)
+                answer.items.push_back({std::string{iq.to.text()}, std::string{entry->node}, std::string{entry->name}});
             return true;
         }
-        const CommandTable::Entry* const entry = find(node);
-        if (!entry) return false;
-        answer.identities.push_back({"automation", "command-node", std::string{entry->name}});
+        const auto entry = std::ranges::find(entries, node, &CommandTable::Entry::node);
+        if (entry == entries.end()) return false;
+        answer.identities.push_back({"automation", "command-node", std::string{(*entry)->name}});
         answer.features.emplace_back(xmpp::ns::data_form);
         return true;
     }
@@ -127,6 +135,7 @@ private:
         if (!may_execute(iq)) co_return IqReply{Condition::forbidden};
         const CommandTable::Entry* const entry = find(iq.payload.attr("node"));
         if (!entry) co_return IqReply{Condition::item_not_found};
+        if (!entry->may(entry->module, *iq.account)) co_return IqReply{xmpp::StanzaError{xmpp::ErrorType::cancel, Condition::forbidden}};   // §4.4
         const auto action = action_of(iq.payload);
         if (!action) co_return IqReply{refused(Condition::bad_request, "malformed-action")};
         std::shared_ptr<Execution> execution;

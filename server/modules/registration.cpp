@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // XEP-0077 2.4: In-Band Registration. Two doors before login: a phone number, proved by a PIN, buys a device key
-// (auth::Registration; registration.phone), and user name with password (registration.open). The phone's way takes two
+// (auth::Registration; registration.phone), and user name with password (registration.open, or an invitation that the
+// module pre_authentication was shown). The phone's way takes two
 // steps: the number is answered with <not-acceptable/> and the form for the PIN, the PIN with a result that shows user
 // name and key. Clients that log in with what stood in their form, and look at no result, find user name and key there.
 // After login: the state, a new password, and the end of the account.
@@ -13,7 +14,9 @@
 #include "auth/rate_limit.h"
 #include "server/account.h"
 #include "server/config.h"
+#include "server/invited.h"
 #include "server/log.h"
+#include "server/registration_forms.h"
 #include "server/server.h"
 #include "server/stream.h"
 #include "server/worker.h"
@@ -28,7 +31,7 @@ using xmpp::DataForm;
 using xmpp::ErrorType;
 using xmpp::StanzaError;
 
-constexpr std::string_view ns = "jabber:iq:register";
+constexpr std::string_view ns = ns_registration_form;
 constexpr std::string_view ns_feature = "http://jabber.org/features/iq-register";
 constexpr std::string_view ns_change_password = "jabber:iq:register:changepassword";  // §13.4.3, a FORM_TYPE
 constexpr std::chrono::minutes a_minute{1};
@@ -72,17 +75,6 @@ struct Waiting {
     std::string id, username;
 };
 
-xmpp::FormField& add_field(DataForm& form, std::string_view var, std::string_view type, std::string_view label,
-                           std::string value = {}) {
-    xmpp::FormField field;
-    field.var = var;
-    field.type = type;
-    field.label = label;
-    if (!value.empty()) field.values.push_back(std::move(value));
-    form.fields.push_back(std::move(field));
-    return form.fields.back();
-}
-
 StanzaError try_later() { return {ErrorType::wait, Condition::resource_constraint, "Try again later."}; }
 
 constexpr const char* companions_may_not = "A linked device cannot delete the account.";
@@ -90,7 +82,7 @@ constexpr const char* companions_may_not = "A linked device cannot delete the ac
 class Registration final : public Module {
 public:
     explicit Registration(Host& host)
-        : worker_{host.worker}, accounts_a_minute_{host.worker.config->registration.per_minute, a_minute} {
+        : host_{host}, worker_{host.worker}, accounts_a_minute_{host.worker.config->registration.per_minute, a_minute} {
         host.disco.feature(ns);
         host.at<&Registration::offer>(host.features, this);
         host.iq_before_login.add<&Registration::before_login>(ns, "query", this);
@@ -102,25 +94,25 @@ public:
     }
 
 private:
-    // Numbers have their accounts at the first domain.
-    bool by_phone(std::string_view domain) const {
-        return worker_.config->registration.phone && domain == worker_.config->domains.front();
+    // What is open to whoever has connected there.
+    Doors doors_of(const std::weak_ptr<Stream>& stream, std::string_view domain) const {
+        return doors(*worker_.config, domain, host_.invitation(stream));
     }
-    bool by_name() const { return worker_.config->registration.open; }
 
     // XEP-0077 §8
     void offer(Stream& stream, xmpp::XmlWriter& w) {
-        if (stream.may_register() && (by_phone(stream.domain()) || by_name())) w.leaf_ns("register", ns_feature);
+        const Doors open = doors(*worker_.config, stream.domain(), std::nullopt);
+        if (stream.may_register() && (open.phone || open.name)) w.leaf_ns("register", ns_feature);
     }
 
     // ---- before login: §3.1 ----
 
     Task<IqReply> before_login(IqBeforeLogin iq) {
-        const std::string domain = iq.domain;
-        if (!by_phone(domain) && !by_name()) co_return IqReply{Condition::service_unavailable};
+        const Doors doors = doors_of(iq.stream, iq.domain);
+        if (!doors.phone && !doors.name) co_return IqReply{Condition::service_unavailable};
         if (iq.stanza.type() == "get") {
             begin(iq.stream);
-            co_return IqReply{first_step(domain)};
+            co_return IqReply{first_step(doors)};
         }
         // §3.2: nobody is logged in.
         if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};
@@ -131,19 +123,18 @@ private:
         }
         if (submitted.is_misplaced) co_return IqReply{Condition::bad_request};
         // Where only numbers register, the user name is one.
-        if (by_phone(domain) && !by_name() && submitted.phone.empty())
-            submitted.phone = in_international_form(submitted.username);
-        if (by_phone(domain) && !submitted.pin.empty()) {
+        if (doors.phone && !doors.name && submitted.phone.empty()) submitted.phone = in_international_form(submitted.username);
+        if (doors.phone && !submitted.pin.empty()) {
             auto confirming = confirm(std::move(iq), std::move(submitted));
             auto reply = co_await confirming;
             co_return std::move(reply);
         }
-        if (by_phone(domain) && !submitted.phone.empty()) {
+        if (doors.phone && !submitted.phone.empty()) {
             auto starting = start(std::move(iq), std::move(submitted));
             auto reply = co_await starting;
             co_return std::move(reply);
         }
-        if (by_name() && !submitted.username.empty() && !submitted.password.empty()) {
+        if (doors.name && !submitted.username.empty() && !submitted.password.empty()) {
             auto making = make_account(std::move(iq), std::move(submitted));
             auto reply = co_await making;
             co_return std::move(reply);
@@ -151,7 +142,7 @@ private:
         // §3.1: what is required was not given.
         if (const Waiting waiting = begin(iq.stream); !waiting.id.empty())
             co_return IqReply{ask_again("The code is missing.", second_step(waiting))};
-        co_return IqReply{ask_again("Something that is required is missing.", first_step(domain))};
+        co_return IqReply{ask_again("Something that is required is missing.", first_step(doors))};
     }
 
     // The stream's registration, which begins with this. Its user has to find the SMS and type the PIN.
@@ -173,7 +164,7 @@ private:
         if (submitted.id.empty()) submitted.id = worker_.server.registration().offer().id;
         auto starting = worker_.server.registration().start(submitted.phone, iq.client_address, submitted.id);
         const auto started = co_await starting;
-        if (!started) co_return IqReply{refused(started.error(), iq.domain)};
+        if (!started) co_return IqReply{refused(started.error(), doors_of(iq.stream, iq.domain))};
         Waiting& waiting = begin(iq.stream);
         waiting = {started->id, auth::localpart_of(started->phone)};
         extend_login(iq.stream);
@@ -189,11 +180,12 @@ private:
         const Waiting waiting = begin(iq.stream);
         if (submitted.id.empty()) submitted.id = waiting.id;
         const Waiting again{submitted.id, submitted.id == waiting.id ? waiting.username : submitted.username};
-        auth::Registration::Login login{std::move(submitted.username), std::move(submitted.password)};
-        auto confirming = worker_.server.registration().confirm(submitted.id, submitted.pin, submitted.device,
-                                                                iq.client_address, std::move(login));
+        Confirmation confirmation{submitted.id, submitted.pin, submitted.device, iq.client_address, {}};
+        confirmation.login.username = std::move(submitted.username);
+        confirmation.login.key = std::move(submitted.password);
+        auto confirming = confirm_registration(worker_.server, host_.invitation(iq.stream), std::move(confirmation));
         const auto issued = co_await confirming;
-        if (!issued) co_return IqReply{refused(issued.error(), iq.domain, again)};
+        if (!issued) co_return IqReply{refused(issued.error(), doors_of(iq.stream, iq.domain), again)};
         begin(iq.stream) = {};
         log::info("device registered",
                   {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
@@ -202,93 +194,80 @@ private:
 
     // User name and password.
     Task<IqReply> make_account(IqBeforeLogin iq, Submitted submitted) {
+        const Doors doors = doors_of(iq.stream, iq.domain);
         const auto jid = xmpp::Jid::from_parts(submitted.username, iq.domain);
-        const bool is_like_a_number = submitted.username.find_first_not_of("0123456789") == std::string::npos;
         // A number's account belongs to whoever has the number.
-        if (!jid || jid->localpart().empty() || (by_phone(iq.domain) && is_like_a_number))
-            co_return IqReply{ask_again("This user name is not allowed.", first_step(iq.domain))};
+        if (!jid || jid->localpart().empty() || is_like_a_number(*worker_.config, *jid))
+            co_return IqReply{ask_again("This user name is not allowed.", first_step(doors))};
+        if (!doors.username.empty() && jid->localpart() != doors.username)
+            co_return IqReply{ask_again("This invitation is for the user name " + doors.username + ".", first_step(doors))};
         // Nobody makes himself an admin.
         if (worker_.config->is_admin(*jid)) co_return IqReply{Condition::conflict};
         const auto wait = accounts_a_minute_.take("", worker_.now());
         if (wait.count() > 0) co_return IqReply{too_many(wait)};
+        auto asking = admit(*jid, host_.invitation(iq.stream));
+        const auto admitted = co_await asking;
+        if (!admitted) co_return IqReply{admitted.error()};
         auto making = auth::make_password_account(worker_.storage(), worker_.server.hashes(), *jid,
                                                   std::move(submitted.password), worker_.config->auth.iterations);
         const auto made = co_await making;
-        if (!made) co_return IqReply{refused(made.error(), *jid)};
+        if (!made) {
+            if (*admitted) {
+                auto giving = worker_.server.invitations().give_back((*admitted)->id);
+                co_await giving;
+            }
+            co_return IqReply{refused(made.error(), *jid)};
+        }
         ++worker_.counters.accounts_made;
         log::info("account registered", {{"jid", jid->text()}, {"address", iq.client_address}});
+        if (*admitted) welcome(worker_.server, **admitted, *jid);
         co_return IqReply::result();
+    }
+
+    // With the invitation that has been used for it, if there is one. Used before the account is made, so that two do not
+    // share the last use.
+    using Invited = std::optional<storage::Invitation>;
+    Task<xmpp::Result<Invited, StanzaError>> admit(xmpp::Jid jid, Invited invitation) {
+        auth::Invitations& invitations = worker_.server.invitations();
+        // XEP-0445 §5: the name is kept for whom it was promised to.
+        auto asking = invitations.is_kept_from(std::move(jid), invitation ? invitation->id : "");
+        const auto is_kept = co_await asking;
+        if (!is_kept) co_return xmpp::Failure{stanza_error_of(is_kept.error())};
+        if (*is_kept) co_return xmpp::Failure{StanzaError{Condition::conflict}};
+        if (!invitation) co_return Invited{};
+        auto using_up = invitations.use(invitation->id);
+        const auto used = co_await using_up;
+        if (used) co_return std::move(invitation);
+        if (!worker_.config->registration.open) co_return xmpp::Failure{stanza_error_of(used.error())};
+        co_return Invited{};
     }
 
     // ---- the forms: §4 ----
 
-    std::string first_step(std::string_view domain) const {
-        const bool phone = by_phone(domain), name = by_name();
-        DataForm form;
-        form.title = "Registration";
-        std::string how;
-        if (phone && name) {
-            how = "Enter your phone number in international form (+49…) to be sent a code. Or choose a user name and a password.";
-            add_field(form, "phone", "text-single", "Phone number");
-        }
-        if (phone && !name) {
-            how = "Enter your phone number in international form without + (49…) to be sent a code. It is your user name; "
-                  "the password is made for you: keep it.";
-            // A client may take its login from this form, and may ask for no other: user name and key have to stand here,
-            // and the code must find its place.
-            auth::Registration::Offer offer = worker_.server.registration().offer();
-            add_field(form, "id", "hidden", "", std::move(offer.id));
-            add_field(form, "username", "text-single", "Phone number").required = true;
-            add_field(form, "password", "text-single", "Password", std::move(offer.key));
-            add_field(form, "pin", "text-single", "Code, when you have it");
-        } else {
-            if (!phone) how = "Choose a user name and a password.";
-            add_field(form, "username", "text-single", "User name").required = !phone;
-            add_field(form, "password", "text-private", "Password").required = !phone;
-        }
-        form.instructions.push_back(how);
-        form.hidden_form_type(ns);
+    // §6: the same fields stand beside the form, for clients without forms.
+    std::string first_step(const Doors& doors) const {
+        const DataForm form = registration_form(doors, worker_.server.registration());
         xmpp::XmlWriter w;
-        w.open("query", ns).leaf("instructions", how);
-        // §6: the same fields for clients without forms
-        if (name) w.leaf("username").leaf("password");
-        if (phone) w.leaf("phone");
+        w.open("query", ns).leaf("instructions", form.instructions.front());
+        if (doors.name) w.leaf("username", doors.username).leaf("password");
+        if (doors.phone) w.leaf("phone");
         form.write(w);
         return w.take();
     }
 
     std::string second_step(const Waiting& waiting) const {
-        const std::string_view how = "Enter the code that was sent to your phone. The password is made for you: keep it.";
-        DataForm form;
-        form.title = "Registration";
-        form.instructions.emplace_back(how);
-        add_field(form, "id", "hidden", "", waiting.id);
-        add_field(form, "username", "hidden", "", waiting.username);
-        add_field(form, "pin", "text-single", "Code").required = true;
-        add_field(form, "password", "text-single", "Password", worker_.server.registration().key_offered(waiting.id));
-        add_field(form, "device", "text-single", "Name of this device");
-        form.hidden_form_type(ns);
+        const DataForm form = code_form(waiting.id, waiting.username, worker_.server.registration());
         xmpp::XmlWriter w;
-        w.open("query", ns).leaf("instructions", how).leaf("key");
+        w.open("query", ns).leaf("instructions", form.instructions.front()).leaf("key");
         form.write(w);
         return w.take();
     }
 
     static std::string key_shown(const auth::Registration::Issued& issued) {
-        const std::string_view how = "This is your password. It is shown this once: keep it.";
-        const std::string username{issued.jid.localpart()};
-        DataForm form;
-        form.type = "result";
-        form.title = "Registered";
-        form.instructions.emplace_back(how);
-        add_field(form, "username", "text-single", "User name", username);
-        add_field(form, "password", "text-single", "Password", issued.key);
-        add_field(form, "jid", "jid-single", "Address", issued.jid.text());
-        add_field(form, "device", "text-single", "Device", issued.device_id);
-        form.hidden_form_type(ns);
+        const DataForm form = issued_form(issued);
         xmpp::XmlWriter w;
-        w.open("query", ns).leaf("registered").leaf("instructions", how);
-        w.leaf("username", username).leaf("password", issued.key);
+        w.open("query", ns).leaf("registered").leaf("instructions", form.instructions.front());
+        w.leaf("username", issued.jid.localpart()).leaf("password", issued.key);
         form.write(w);
         return w.take();
     }
@@ -302,8 +281,8 @@ private:
         return error;
     }
 
-    StanzaError wrong_pin(std::uint32_t tries_left, const Waiting& waiting, std::string_view domain) const {
-        if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step(domain));
+    StanzaError wrong_pin(std::uint32_t tries_left, const Waiting& waiting, const Doors& doors) const {
+        if (tries_left == 0) return ask_again("The code is wrong. Ask for a new one.", first_step(doors));
         return ask_again("The code is wrong. Tries left: " + std::to_string(tries_left) + ".", second_step(waiting));
     }
 
@@ -312,15 +291,16 @@ private:
                 "Try again in " + std::to_string(wait.count()) + " seconds."};
     }
 
-    StanzaError refused(const auth::RegistrationError& error, std::string_view domain, const Waiting& waiting = {}) const {
+    StanzaError refused(const auth::RegistrationError& error, const Doors& doors, const Waiting& waiting = {}) const {
         using Kind = auth::RegistrationError::Kind;
         switch (error.kind) {
             case Kind::not_a_number:
-                return ask_again("This is no phone number in international form.", first_step(domain));
-            case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step(domain));
+                return ask_again("This is no phone number in international form.", first_step(doors));
+            case Kind::gone: return ask_again("The code has expired. Ask for a new one.", first_step(doors));
             case Kind::too_many: return too_many(error.retry_after);
             case Kind::disabled: return {Condition::not_allowed, "This number cannot be registered here."};
-            case Kind::wrong_pin: return wrong_pin(error.tries_left, waiting, domain);
+            case Kind::not_invited: return {Condition::not_allowed, "New numbers need an invitation."};
+            case Kind::wrong_pin: return wrong_pin(error.tries_left, waiting, doors);
             case Kind::other_login:
                 return ask_again("The user name is the number, digits only, and the password stays as it was offered.",
                                  second_step(waiting));
@@ -463,6 +443,7 @@ private:
         worker_.router.send_xml(w.take(), contact);
     }
 
+    Host& host_;
     Worker& worker_;
     auth::RateLimit accounts_a_minute_;   // user name and password, on this worker
     // Streams that register, and which number of theirs waits for its PIN, for clients that do not send the form's hidden id.

@@ -210,6 +210,25 @@ const std::vector<Migration>& migrations() {
                 $UNIQUE_IN_ACCOUNT(target),
                 FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
             ) $TABLE)"}},
+        // Links that let their holders in. Without an account: an admin's.
+        {7,
+         {R"(CREATE TABLE IF NOT EXISTS invitations (
+                id $KEY(64) NOT NULL PRIMARY KEY,
+                token $KEY(64) NOT NULL,
+                account_id $INT,
+                address $KEY(2047) NOT NULL,
+                purpose $INT NOT NULL,
+                registers $INT NOT NULL,
+                subscribes $INT NOT NULL,
+                uses_left $INT NOT NULL,
+                created $INT NOT NULL,
+                expires $INT NOT NULL,
+                UNIQUE (token),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)",
+          "CREATE INDEX invitations_by_account ON invitations (account_id)",
+          "CREATE INDEX invitations_by_address ON invitations (address)",
+          "CREATE INDEX invitations_by_time ON invitations (expires)"}},
     };
     return all;
 }

@@ -15,6 +15,7 @@ std::unique_ptr<BlockLists> make_block_lists(Database& database);
 std::unique_ptr<ArchivePreferencesOf> make_archive_preferences(Database& database);
 std::unique_ptr<Registrations> make_registrations(Database& database);
 std::unique_ptr<LinkRequests> make_link_requests(Database& database);
+std::unique_ptr<Invitations> make_invitations(Database& database);
 std::unique_ptr<FastTokens> make_fast_tokens(Database& database);
 std::unique_ptr<PushRegistrations> make_push_registrations(Database& database);
 std::unique_ptr<StoredSessions> make_stored_sessions(Database& database);

@@ -19,6 +19,7 @@ public:
     storage::BlockLists& block_lists() override { return owner_->block_lists(); }
     storage::ArchivePreferencesOf& archive_preferences() override { return owner_->archive_preferences(); }
     storage::Registrations& registrations() override { return owner_->registrations(); }
+    storage::Invitations& invitations() override { return owner_->invitations(); }
     storage::LinkRequests& link_requests() override { return owner_->link_requests(); }
     storage::FastTokens& fast_tokens() override { return owner_->fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return owner_->push_registrations(); }

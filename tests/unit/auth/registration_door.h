@@ -84,6 +84,7 @@ public:
     storage::Vcards& vcards() override { return inner_.vcards(); }
     storage::BlockLists& block_lists() override { return inner_.block_lists(); }
     storage::ArchivePreferencesOf& archive_preferences() override { return inner_.archive_preferences(); }
+    storage::Invitations& invitations() override { return inner_.invitations(); }
     storage::LinkRequests& link_requests() override { return inner_.link_requests(); }
     storage::FastTokens& fast_tokens() override { return inner_.fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return inner_.push_registrations(); }

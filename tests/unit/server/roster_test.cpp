@@ -49,6 +49,7 @@ public:
     storage::BlockLists& block_lists() override { return real_->block_lists(); }
     storage::ArchivePreferencesOf& archive_preferences() override { return real_->archive_preferences(); }
     storage::Registrations& registrations() override { return real_->registrations(); }
+    storage::Invitations& invitations() override { return real_->invitations(); }
     storage::LinkRequests& link_requests() override { return real_->link_requests(); }
     storage::FastTokens& fast_tokens() override { return real_->fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return real_->push_registrations(); }
