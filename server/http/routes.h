@@ -22,6 +22,7 @@ struct Route {
 using Routes = std::vector<Route>;
 
 Routes registration_routes();     // registration.cpp
+Routes invitation_routes();       // invitations.cpp
 Routes linking_routes();          // linking.cpp
 Routes device_routes();           // devices.cpp
 Routes health_routes();           // health.cpp, metrics.cpp

@@ -176,3 +176,54 @@ TEST_CASE("a number registers over HTTP with an invitation where new numbers nee
     CHECK(issued.content()["jid"] == "4915112345678@localhost");
     CHECK((*tests::ask(door.running, "invite list", {{"jid", "romeo@localhost"}}))["invitations"].empty());
 }
+
+TEST_CASE("the landing page shows who invites, the link, its QR code and clients, and loads nothing") {
+    const Door door;
+    const Json link = door.invite({{"jid", "romeo@localhost"}});
+    const std::string uri = link["uri"], path = "/invite/" + token_of(link);
+    const Reply page = door.ask("GET", path);
+    REQUIRE(page.status == 200);
+    const auto has = [&](const std::string& text) { return page.body.find(text) != std::string::npos; };
+    CHECK(has("<h1>romeo has invited you to chat</h1>"));
+    CHECK(has("<a class='open' href='" + uri + "'>"));
+    CHECK(has(server::http::qr_svg(uri)));
+    for (const char* client : {"Conversations", "Dino", "Gajim", "Monal", "Siskin", "Converse", "profanity"}) CHECK(has(client));
+    CHECK(page.headers.find("Content-Type: text/html; charset=utf-8\r\n") != std::string::npos);
+    CHECK(page.headers.find("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n") != std::string::npos);
+    CHECK(page.headers.find("Referrer-Policy: no-referrer\r\n") != std::string::npos);
+    CHECK(page.headers.find("Cache-Control: no-store\r\n") != std::string::npos);
+    CHECK_FALSE(has("<script"));
+    CHECK_FALSE(has(" src="));
+    CHECK_FALSE(has("<link"));
+    CHECK_FALSE(has("url("));
+
+    const Json account = door.invite({{"account", "juliet"}});
+    const Reply named = door.ask("GET", "/invite/" + token_of(account));
+    CHECK(named.status == 200);
+    CHECK(named.body.find("juliet@localhost") != std::string::npos);
+    CHECK(door.ask("GET", "/invite/" + token_of(account)).status == 200);   // looking uses nothing up
+}
+
+TEST_CASE("the landing page is the same for every token that is no longer good") {
+    const Door door;
+    const Json link = door.invite({{"account", "juliet"}});
+    REQUIRE(tests::ask(door.running, "invite revoke", {{"id", link["id"]}}));
+    const Reply revoked = door.ask("GET", "/invite/" + token_of(link));
+    CHECK(revoked.status == 404);
+    CHECK(revoked.body.find("<h1>This invitation is no longer good</h1>") != std::string::npos);
+    CHECK(revoked.headers.find("Content-Security-Policy: default-src 'none'") != std::string::npos);
+
+    const Json used = door.invite();
+    TestExecutor executor;
+    REQUIRE(executor.run(door.running.server->invitations().use(used["id"])));
+    CHECK(door.ask("GET", "/invite/" + token_of(used)).body == revoked.body);
+    CHECK(door.ask("GET", "/invite/%3Cscript%3Ealert(1)%3C%2Fscript%3E").status == 404);
+    const Reply forged = door.ask("GET", "/invite/%3Cb%3E");
+    CHECK(forged.body == revoked.body);   // what is asked for is not repeated
+    CHECK(door.ask("GET", "/invite/").status == 404);
+    CHECK(door.ask("POST", "/invite/x").status == 405);
+
+    bool is_limited = false;
+    for (int i = 0; i < 62 && !is_limited; ++i) is_limited = door.ask("GET", "/invite/x").status == 429;
+    CHECK(is_limited);
+}
