@@ -70,7 +70,7 @@ DataForm code_form(const std::string& id, const std::string& username, const aut
     return form;
 }
 
-DataForm issued_form(const auth::Registration::Issued& issued) {
+DataForm issued_form(const auth::Registration::Issued& issued, std::string_view form_type) {
     DataForm form;
     form.type = "result";
     form.title = "Registered";
@@ -79,7 +79,7 @@ DataForm issued_form(const auth::Registration::Issued& issued) {
     add_field(form, "password", "text-single", "Password", issued.key);
     add_field(form, "jid", "jid-single", "Address", issued.jid.text());
     add_field(form, "device", "text-single", "Device", issued.device_id);
-    form.hidden_form_type(ns_registration_form);
+    form.hidden_form_type(form_type);
     return form;
 }
 

@@ -32,6 +32,6 @@ xmpp::DataForm registration_form(const Doors& doors, const auth::Registration& r
 xmpp::DataForm code_form(const std::string& id, const std::string& username, const auth::Registration& registration,
                          std::string_view form_type = ns_registration_form);
 // What was got: shown once.
-xmpp::DataForm issued_form(const auth::Registration::Issued& issued);
+xmpp::DataForm issued_form(const auth::Registration::Issued& issued, std::string_view form_type = ns_registration_form);
 
 }  // namespace server
