@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // XEP-0077 2.4: In-Band Registration. Two doors before login: a phone number, proved by a PIN, buys a device key
 // (auth::Registration; registration.phone), and user name with password (registration.open, or an invitation that the
-// module pre_authentication was shown). The phone's way takes two
-// steps: the number is answered with <not-acceptable/> and the form for the PIN, the PIN with a result that shows user
-// name and key. Clients that log in with what stood in their form, and look at no result, find user name and key there.
+// module pre_authentication was shown). The phone's way takes two steps: the number is answered with <not-acceptable/> and
+// the form for the PIN, the PIN with a result that shows user name and key. Clients that log in with what stood in their
+// form, and look at no result, find user name and key there.
+// The PIN is a challenge in the sense of XEP-0158 1.0.1 §4, as far as that fits: challenge, sid and answers are there. But it
+// comes in the second form, since nothing can be sent before the number is known; its field is "pin", a type of our own
+// (§6.1) beside which "qa" is understood, for two fields would ask people for two codes; and a wrong one can be mended
+// (type "modify", where §3.1.4 has "cancel").
 // After login: the state, a new password, and the end of the account.
 // A new password is a new device: every session ends, the one that asked with <reset/>, and logs in again.
 // Leaves out redirection (§5), <key/> as §7 has it, and registration with other entities than the server.
@@ -53,8 +57,8 @@ Submitted read(const xmpp::Element& query) {
         submitted.username = form.value("username");
         submitted.password = form.value("password");
         submitted.phone = form.value("phone");
-        submitted.pin = form.value("pin");
-        submitted.id = form.value("id");
+        submitted.pin = form.value(form.value("pin").empty() ? "qa" : "pin");   // XEP-0158 §6.3: a text for a text
+        submitted.id = form.value(form.value("id").empty() ? "challenge" : "id");
         submitted.device = form.value("device");
         return submitted;
     }
@@ -73,6 +77,7 @@ std::string in_international_form(const std::string& username) {
 // A number that waits for its PIN. Empty: none does yet.
 struct Waiting {
     std::string id, username;
+    std::string asked_by = {};   // the id of the IQ that is being answered
 };
 
 StanzaError try_later() { return {ErrorType::wait, Condition::resource_constraint, "Try again later."}; }
@@ -140,7 +145,9 @@ private:
             co_return std::move(reply);
         }
         // §3.1: what is required was not given.
-        if (const Waiting waiting = begin(iq.stream); !waiting.id.empty())
+        Waiting& waiting = begin(iq.stream);
+        waiting.asked_by = iq.stanza.id();
+        if (!waiting.id.empty())
             co_return IqReply{ask_again("The code is missing.", second_step(waiting))};
         co_return IqReply{ask_again("Something that is required is missing.", first_step(doors))};
     }
@@ -166,7 +173,7 @@ private:
         const auto started = co_await starting;
         if (!started) co_return IqReply{refused(started.error(), doors_of(iq.stream, iq.domain))};
         Waiting& waiting = begin(iq.stream);
-        waiting = {started->id, auth::localpart_of(started->phone)};
+        waiting = {started->id, auth::localpart_of(started->phone), std::string{iq.stanza.id()}};
         extend_login(iq.stream);
         std::string text = "A code was sent to this number. Enter it to go on.";
         // What will be the user name must be written like one.
@@ -179,7 +186,7 @@ private:
     Task<IqReply> confirm(IqBeforeLogin iq, Submitted submitted) {
         const Waiting waiting = begin(iq.stream);
         if (submitted.id.empty()) submitted.id = waiting.id;
-        const Waiting again{submitted.id, submitted.id == waiting.id ? waiting.username : submitted.username};
+        const Waiting again{submitted.id, submitted.id == waiting.id ? waiting.username : submitted.username, std::string{iq.stanza.id()}};
         Confirmation confirmation{submitted.id, submitted.pin, submitted.device, iq.client_address, {}};
         confirmation.login.username = std::move(submitted.username);
         confirmation.login.key = std::move(submitted.password);
@@ -255,8 +262,12 @@ private:
         return w.take();
     }
 
+    // XEP-0158 §4: a challenge among the other fields.
     std::string second_step(const Waiting& waiting) const {
-        const DataForm form = code_form(waiting.id, waiting.username, worker_.server.registration());
+        DataForm form = code_form(waiting.id, waiting.username, worker_.server.registration());
+        add_field(form, "challenge", "hidden", "", waiting.id);
+        add_field(form, "sid", "hidden", "", waiting.asked_by);
+        add_field(form, "answers", "hidden", "", "1");
         xmpp::XmlWriter w;
         w.open("query", ns).leaf("instructions", form.instructions.front()).leaf("key");
         form.write(w);
