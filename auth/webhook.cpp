@@ -77,13 +77,15 @@ public:
         thread_ = std::thread{[this] { run(); }};
     }
 
-    ~Impl() {
+    ~Impl() { close(); }
+
+    void close() {
         {
             const std::lock_guard lock{mutex_};
             stopping_ = true;
         }
         curl_multi_wakeup(multi_.get());
-        thread_.join();
+        if (thread_.joinable()) thread_.join();
     }
 
     Impl(const Impl&) = delete;
@@ -302,6 +304,7 @@ Webhook::Webhook(WebhookRules rules) {
 }
 
 Webhook::~Webhook() = default;
+void Webhook::close() { impl_->close(); }
 bool Webhook::post(Post post) { return impl_->post(std::move(post)); }
 storage::QueueDepth Webhook::depth() const { return impl_->depth(); }
 

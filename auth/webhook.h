@@ -51,12 +51,13 @@ public:
     };
 
     explicit Webhook(WebhookRules rules);
-    // Sends what it can within the time-out, and drops the rest.
-    ~Webhook();
+    ~Webhook();  // closes
+    // Sends what it can within the time-out, and drops the rest. No `done` is called any more when it returns.
+    void close();
     Webhook(const Webhook&) = delete;
     Webhook& operator=(const Webhook&) = delete;
 
-    bool post(Post post);                             // any thread; false: the queue is full
+    bool post(Post post);                             // any thread; false: the queue is full, or closed
     storage::QueueDepth depth() const;                // any thread
 
 private:

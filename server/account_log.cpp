@@ -258,6 +258,10 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
         on_end_of_turn();   // what is postponed would not be found
         read_up_to = std::max(read_up_to, cursor(*session));  // what was on its way may have arrived since
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
+        if (horizon <= read_up_to) {           // nothing waits: most logins
+            session->backlog = Session::Backlog::sent;
+            co_return;
+        }
         const std::vector<storage::LogId> on_their_way = entries_outstanding(*session);   // whatever becomes of them meanwhile
         auto reading = messages.read_undelivered(account->id(), session->device(), read_up_to, catch_up_batch);
         auto entries = co_await reading;

@@ -22,7 +22,6 @@ namespace server {
 
 using Progress = net::Tls::Progress;
 
-constexpr std::uint32_t readable = EPOLLIN;
 constexpr std::size_t tls_record = 16 * 1024;
 constexpr std::size_t gathered = 64;                              // wires in one writev
 constexpr std::chrono::seconds close_wait{5};                     // for the peer to close its half
@@ -66,10 +65,16 @@ void Connection::poll_for(std::uint32_t events) {
 // ---- input -------------------------------------------------------------------------------------------------------------
 
 void Connection::on_ready(std::uint32_t events) {
+    const bool has_come = events & (EPOLLIN | EPOLLHUP | EPOLLERR);
+    if (tls_ && has_come) tls_->note_readable();
     if (handshaking_) return continue_handshake();
     if (events & EPOLLOUT) flush();
-    if (!over_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) read();
+    if (over_ || !has_come) return;
+    if (wants_input()) read();
+    else poll_for(polled_ & EPOLLOUT);
 }
+
+bool Connection::wants_input() const { return input_wanted_ && !(pause_ && pause_->is_running()); }
 
 void Connection::read() {
     std::vector<char>& buffer = worker_->read_buffer;
@@ -106,14 +111,13 @@ void Connection::read() {
 
 void Connection::want_input(bool wanted) {
     input_wanted_ = wanted;
-    const bool paused = pause_ && pause_->is_running();
-    const std::uint32_t in = wanted && !paused ? readable : 0;
-    if (polled_ != 0 || in) poll_for(in | (polled_ & EPOLLOUT));
+    if (!wants_input()) return;   // should something come, epoll is told then: most often nothing does
+    poll_for(polled_ | EPOLLIN);
     // What TLS has decrypted already makes no socket readable.
-    if (in && tls_ && !handshaking_ && tls_->has_pending()) {
+    if (tls_ && !handshaking_ && tls_->has_pending()) {
         if (!decrypted_) decrypted_ = std::make_unique<net::Timer>();
         decrypted_->start(worker_->loop, net::Duration::zero(), [this] {
-            if (polled_ & EPOLLIN) read();
+            if (polled_ != 0 && wants_input()) read();
         });
     }
 }
@@ -201,7 +205,7 @@ void Connection::flush() {
     if (unsent_ == 0) {
         first_ = 0;
         if (outbox_.capacity() > outbox_kept) outbox_.shrink_to_fit();
-        poll_for(input_wanted_ && !(pause_ && pause_->is_running()) ? readable : 0);
+        poll_for(wants_input() ? EPOLLIN : polled_ & EPOLLIN);
         if (before != 0) stream_->on_flushed();
         if (tls_wanted_) begin_tls();
         if (closing_ && unsent_ == 0 && !over_) {

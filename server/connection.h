@@ -54,6 +54,7 @@ private:
     void drop_sent(std::size_t bytes);
     void poll_for(std::uint32_t events);
     void on_timer();
+    bool wants_input() const;             // and is within its limits
     void charge(std::size_t bytes);                  // limits.bytes_per_second
     void finish(std::string_view why);               // the connection is over
 

@@ -24,6 +24,11 @@ constexpr std::chrono::milliseconds pause_without_descriptors{200};
 constexpr unsigned user_timeout_ms = 120'000;  // unacknowledged data: a dead link is noticed without waiting for keep-alives
 
 void Listener::start() {
+    // Linux hands these down to each connection that is accepted.
+    const int one = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
     worker_.loop.add(socket_.get(), EPOLLIN, *this);
     listening_ = true;
 }
@@ -57,10 +62,6 @@ void Listener::accept_one(int socket, const std::string& peer) {
         ::close(socket);
         return;
     }
-    const int one = 1;
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
     auto connection = std::make_unique<Connection>(worker_, socket, peer, direct_tls_);
     Connection& here = *connection;
     worker_.adopt(std::move(connection));

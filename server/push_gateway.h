@@ -26,8 +26,9 @@ struct PushNotification {
 class PushGateway {
 public:
     explicit PushGateway(const Config::Push& push);
-    // Any thread. `done` is called on the gateway's. False: the queue is full.
+    // Any thread. `done` is called on the gateway's. False: the queue is full, or closed.
     bool send(const PushNotification& notification, std::function<void(const auth::Webhook::Ending&)> done);
+    void close() { webhook_.close(); }   // as Webhook's
     storage::QueueDepth depth() const { return webhook_.depth(); }
 
 private:

@@ -92,9 +92,12 @@ Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const n
 
 Server::~Server() {
     stop();
-    settle();          // what storage answered last
-    storage_.reset();  // waits for what is still to be committed, while the loops that are told of it exist
-    // Its last words are for nobody, but accounts may hang on them, which must go before their worker does.
+    // Whoever still awaits something gets an answer, and comes to an end while all that it uses is there.
+    if (push_gateway_) push_gateway_->close();
+    storage_->close();
+    settle();
+    storage_.reset();
+    // What is left is for nobody, but accounts may hang on it, which must go before their worker does.
     bool dropped = true;
     while (dropped) {
         dropped = false;

@@ -48,6 +48,7 @@ public:
 
     std::vector<QueueDepth> queues() const override { return database_->queues(); }
     bool is_healthy() const override { return database_->is_healthy(); }
+    void close() override { database_->close(); }
     std::string describe() const override { return description_; }
 
 private:

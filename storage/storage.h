@@ -429,7 +429,10 @@ struct QueueDepth {
 
 class Storage {
 public:
-    virtual ~Storage() = default;  // waits until what was appended is committed or has failed
+    virtual ~Storage() = default;  // closes
+    // Waits until what was appended is committed or has failed. What else waits fails, and so does what is asked from now on:
+    // whoever awaits something gets its answer while all that it uses is still there. For when only this thread is left.
+    virtual void close() {}
     virtual Accounts& accounts() = 0;
     virtual Rosters& rosters() = 0;
     virtual Messages& messages() = 0;

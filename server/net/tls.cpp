@@ -58,7 +58,13 @@ std::string take_reason() {
 
 // OpenSSL's own socket BIO writes with write(), which raises SIGPIPE when the peer is gone; this one does
 // not.
-int socket_of(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+// The BIO's data: the socket, and what is known of it. Kept in the pointer, since every connection has one.
+constexpr std::intptr_t is_told = 1;      // Tls::note_readable is in use
+constexpr std::intptr_t is_empty = 2;     // and nothing has come since all was read
+
+std::intptr_t state_of(BIO* bio) { return reinterpret_cast<std::intptr_t>(BIO_get_data(bio)); }
+void set_state(BIO* bio, std::intptr_t state) { BIO_set_data(bio, reinterpret_cast<void*>(state)); }
+int socket_of(BIO* bio) { return static_cast<int>(state_of(bio) >> 2); }
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
@@ -71,7 +77,15 @@ int bio_write(BIO* bio, const char* bytes, int count) {
 
 int bio_read(BIO* bio, char* into, int count) {
     BIO_clear_retry_flags(bio);
+    const std::intptr_t state = state_of(bio);
+    if (state & is_empty) {
+        BIO_set_retry_read(bio);
+        errno = EAGAIN;
+        return -1;
+    }
     const ssize_t received = recv(socket_of(bio), into, static_cast<std::size_t>(count), 0);
+    const bool took_all = received > 0 ? received < count : received < 0 && errno == EAGAIN;
+    if (took_all && (state & is_told)) set_state(bio, state | is_empty);
     if (received < 0 && would_block()) BIO_set_retry_read(bio);
     if (received == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
     return static_cast<int>(received);
@@ -96,7 +110,7 @@ BIO* socket_bio(int socket) {
     static BIO_METHOD* const method = make_socket_method();
     BIO* bio = BIO_new(method);
     if (!bio) throw std::bad_alloc{};
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(socket)));
+    set_state(bio, static_cast<std::intptr_t>(socket) << 2);
     BIO_set_init(bio, 1);
     return bio;
 }
@@ -173,7 +187,8 @@ xmpp::Result<ContextPtr, TlsProblem> make_context() {
     SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(
-        c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+               SSL_MODE_NO_AUTO_CHAIN);  // the file has the chain; else each handshake would look for one
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(c, SSL_VERIFY_NONE, nullptr);
     SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
@@ -381,6 +396,11 @@ void Tls::shutdown() {
     ERR_clear_error();
     if (SSL_shutdown(ssl_) < 0)
         ERR_clear_error();  // the socket is full or gone: then the peer sees the end of file
+}
+
+void Tls::note_readable() {
+    BIO* const bio = SSL_get_rbio(ssl_);
+    set_state(bio, (state_of(bio) | is_told) & ~is_empty);
 }
 
 bool Tls::has_pending() const { return SSL_pending(ssl_) > 0 || (!drained_ && SSL_has_pending(ssl_) == 1); }

@@ -65,6 +65,9 @@ public:
     void shutdown();                      // sends close_notify, does not wait for the peer's
     // Bytes wait inside, of which the socket will not tell: read again before waiting for it. False after want_read.
     bool has_pending() const;
+    // Optional: the socket has become readable. Who says so each time (level-triggered) is spared the system calls that would
+    // find it empty.
+    void note_readable();
 
     // Channel-binding data: RFC 9266 tls-exporter ("" below TLS 1.3 without extended master secret), RFC 5929 end point.
     std::string exporter() const;

@@ -7,6 +7,9 @@ namespace storage::sql {
 
 namespace {
 
+// Of SQLite, where a change of threads costs as much as some reads, and a commit as much as many changes.
+constexpr std::size_t reads_together = 8, writes_together = 64;
+
 std::vector<Seat> seats(std::size_t count, const Seat& like) {
     std::vector<Seat> result;
     for (std::size_t i = 0; i < count; ++i) result.push_back(like);
@@ -40,10 +43,10 @@ Database::Database(Options options, std::unique_ptr<Connector> connector, std::u
     } else if (connector_->dialect() == Dialect::sqlite) {
         log_ = std::make_unique<GroupCommit>(options_, fresh(Purpose::write, turn), hand_on);
         writers_ =
-            std::make_unique<Pool>("sql writes", seats(1, fresh(Purpose::write, turn)), options_.waiting);
+            std::make_unique<Pool>("sql writes", seats(1, fresh(Purpose::write, turn)), options_.waiting, writes_together);
         std::vector<Seat> readers;
         for (std::size_t i = 0; i < count; ++i) readers.push_back(fresh(Purpose::read));
-        readers_ = std::make_unique<Pool>("sql reads", std::move(readers), options_.waiting);
+        readers_ = std::make_unique<Pool>("sql reads", std::move(readers), options_.waiting, reads_together);
     } else {
         log_ = std::make_unique<GroupCommit>(options_, fresh(Purpose::write), hand_on);
         std::vector<Seat> all;
@@ -52,7 +55,9 @@ Database::Database(Options options, std::unique_ptr<Connector> connector, std::u
     }
 }
 
-Database::~Database() {
+Database::~Database() { close(); }
+
+void Database::close() {
     // The log first: requests that wait for it go on to the pools, which work them off before they end.
     log_->finish();
     readers_.reset();
@@ -60,9 +65,9 @@ Database::~Database() {
 }
 
 bool Database::submit(Request& request) {
-    Pool& pool = request.access == Access::read && readers_ ? *readers_ : *writers_;
-    if (pool.submit(request)) return true;
-    request.fail({StorageError::Kind::unavailable, "too many wait for a connection to the database"});
+    Pool* const pool = request.access == Access::read && readers_ ? readers_.get() : writers_.get();
+    if (pool && pool->submit(request)) return true;
+    request.fail({StorageError::Kind::unavailable, pool ? "too many wait for a connection to the database" : "the storage is closed"});
     return false;
 }
 

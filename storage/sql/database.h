@@ -34,6 +34,7 @@ public:
         return ask<T>(Access::transact, after, std::move(work));
     }
 
+    void close();  // see Storage
     GroupCommit& log() { return *log_; }
     Dialect dialect() const { return connector_->dialect(); }
     std::vector<QueueDepth> queues() const;

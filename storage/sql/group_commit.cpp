@@ -70,6 +70,8 @@ void GroupCommit::finish() {
     }
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
+    const std::lock_guard lock{mutex_};
+    finished_ = true;
 }
 
 // ---- what other threads ask ---------------------------------------------------------------------
@@ -144,7 +146,7 @@ bool GroupCommit::resume_when_settled(Request& request) {
     bool wake = false;
     {
         const std::lock_guard lock{mutex_};
-        if (settled_ == asked_) return false;
+        if (settled_ == asked_ || finished_) return false;
         waiters_.push_back({asked_, &request});
         wake = asleep_;
     }

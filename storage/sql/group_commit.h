@@ -64,7 +64,7 @@ private:
     mutable std::mutex mutex_;  // guards everything below
     std::condition_variable wake_;
     bool asleep_ = false;  // the writer waits for work: wake it
-    bool stopping_ = false;
+    bool stopping_ = false, finished_ = false;
     Clock::time_point give_up_{};
     std::deque<Append> queue_;
     std::size_t queue_bytes_ = 0;         // with what is being committed

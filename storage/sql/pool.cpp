@@ -2,6 +2,8 @@
 // The pool's threads, and which failures are worth another try.
 #include "storage/sql/pool.h"
 
+#include <algorithm>
+
 namespace storage::sql {
 
 namespace {
@@ -33,8 +35,8 @@ void perform(Request& request, Seat& seat, const std::function<bool(std::chrono:
     }
 }
 
-Pool::Pool(std::string name, std::vector<Seat> seats, std::size_t waiting)
-    : name_{std::move(name)}, bound_{waiting}, seats_{std::move(seats)} {
+Pool::Pool(std::string name, std::vector<Seat> seats, std::size_t waiting, std::size_t together)
+    : name_{std::move(name)}, bound_{waiting}, together_{together}, seats_{std::move(seats)} {
     threads_.reserve(seats_.size());
     for (Seat& seat : seats_) threads_.emplace_back([this, &seat] { work(seat); });
 }
@@ -50,13 +52,15 @@ Pool::~Pool() {
 }
 
 bool Pool::submit(Request& request) {
+    bool wake = false;
     {
         const std::lock_guard lock{mutex_};
         if (waiting_.size() >= bound_) return false;
         waiting_.push_back(&request);
         high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size() + in_work_);
+        wake = asleep_ > 0 && !std::exchange(woken_, true);
     }
-    wake_.notify_one();
+    if (wake) wake_.notify_one();
     return true;
 }
 
@@ -75,30 +79,70 @@ QueueDepth Pool::depth() const {
 
 void Pool::work(Seat& seat) {
     seat.connector().thread_begins();
-    const std::function<bool(std::chrono::milliseconds)> pause = [this](std::chrono::milliseconds d) {
-        return this->pause(d);
-    };
+    const Pause pause = [this](std::chrono::milliseconds d) { return this->pause(d); };
     std::unique_lock lock{mutex_};
     for (;;) {
-        wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-        if (waiting_.empty()) break;
-        Request& request = *waiting_.front();
-        waiting_.pop_front();
-        ++in_work_;
-        lock.unlock();
-        if (Clock::now() > request.deadline) {
-            request.fail(
-                {StorageError::Kind::unavailable, "waited too long for a connection to the database"});
-        } else {
-            perform(request, seat, pause);
+        while (!stopping_ && waiting_.empty()) {
+            ++asleep_;
+            wake_.wait(lock);
+            --asleep_;
+            woken_ = false;
         }
-        request.finish();
+        if (waiting_.empty()) break;
+        const std::vector<Request*> batch = take();
+        lock.unlock();
+        perform(batch, seat, pause);
+        for (Request* const request : batch) request->finish();
         lock.lock();
-        --in_work_;  // not before its answer is in the mailbox: an orderly end waits for that
+        in_work_ -= batch.size();  // not before the answers are in the mailbox: an orderly end waits for that
     }
     lock.unlock();
     seat.leave();
     seat.connector().thread_ends();
+}
+
+// Under the lock, from the front: requests keep their order.
+std::vector<Request*> Pool::take() {
+    const Access kind = waiting_.front()->access;
+    const std::size_t most = kind == Access::transact ? 1 : together_;
+    std::vector<Request*> batch;
+    while (!waiting_.empty() && batch.size() < most && waiting_.front()->access == kind) {
+        batch.push_back(waiting_.front());
+        waiting_.pop_front();
+    }
+    in_work_ += batch.size();
+    if (!waiting_.empty() && asleep_ > 0 && !std::exchange(woken_, true)) wake_.notify_one();
+    return batch;
+}
+
+namespace {
+
+// One transaction for all. What one of them finds out about its rows is no failure of the others.
+class Together final : public Work {
+public:
+    explicit Together(const std::vector<Request*>& requests) : requests_{requests} {}
+    bool run(Connection& connection) override {
+        return std::ranges::all_of(requests_, [&](Request* request) { return request->run(connection) || !connection.failed(); });
+    }
+
+private:
+    const std::vector<Request*>& requests_;
+};
+
+}  // namespace
+
+void Pool::perform(const std::vector<Request*>& batch, Seat& seat, const Pause& pause) {
+    std::vector<Request*> timely;
+    for (Request* const request : batch) {
+        if (Clock::now() <= request->deadline) timely.push_back(request);
+        else request->fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
+    }
+    if (timely.size() > 1 && timely.front()->access == Access::set) {
+        Together together{timely};
+        if (!seat.attempt(Access::transact, together).error) return;
+        // Each may be done twice, and by itself it gets its own error.
+    }
+    for (Request* const request : timely) sql::perform(*request, seat, pause);
 }
 
 bool Pool::pause(std::chrono::milliseconds how_long) {

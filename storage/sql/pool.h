@@ -42,7 +42,9 @@ void perform(Request& request, Seat& seat, const std::function<bool(std::chrono:
 
 class Pool {
 public:
-    Pool(std::string name, std::vector<Seat> seats, std::size_t waiting);
+    // `together`: how many waiting requests of one kind a thread takes at once. Those that set something share a transaction,
+    // so that their commits cost one.
+    Pool(std::string name, std::vector<Seat> seats, std::size_t waiting, std::size_t together = 1);
     ~Pool();  // after all that wait were worked on, or have failed
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -51,17 +53,23 @@ public:
     QueueDepth depth() const;  // what is being worked on as well
 
 private:
+    using Pause = std::function<bool(std::chrono::milliseconds)>;
+
     void work(Seat& seat);
+    std::vector<Request*> take();
+    static void perform(const std::vector<Request*>& batch, Seat& seat, const Pause& pause);
     bool pause(std::chrono::milliseconds how_long);
 
     const std::string name_;
-    const std::size_t bound_;
+    const std::size_t bound_, together_;
     std::vector<Seat> seats_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;     // something waits, or it is over
     std::condition_variable stopped_;  // ends pauses
     std::deque<Request*> waiting_;
     std::uint64_t high_water_ = 0, in_work_ = 0;
+    std::size_t asleep_ = 0;           // threads that wait for something
+    bool woken_ = false;               // one of them is on its way, and wakes the next when there is more than it takes
     bool stopping_ = false;
     std::vector<std::jthread> threads_;
 };

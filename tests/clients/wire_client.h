@@ -66,7 +66,7 @@ private:
     void take_in();
 
     std::unique_ptr<RawSocket> socket_;
-    StreamReader reader_;
+    StreamReader reader_{StreamReader::Restarts::behind_success};
     std::deque<Node> kept_;
     End end_;
     Node features_;

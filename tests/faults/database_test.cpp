@@ -108,6 +108,7 @@ TEST_CASE("a database that is down at start is said so and waited for") {
     CHECK_NOTHROW(is_up.get());
     CHECK_NOTHROW(WireClient{*server, "romeo@localhost/orchard", LiveServer::password}.ping());
     CHECK(server.log().find("s3cret") == std::string::npos);
+    CHECK(server.process().stop() == 0);
     over.set_value();
     starting.join();
 }

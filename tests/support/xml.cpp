@@ -4,6 +4,7 @@
 #include <expat.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tests {
 
@@ -99,11 +100,21 @@ std::string indented(const Event& event) {
 
 // ---- reading ---------------------------------------------------------------------------------------------------------
 
+namespace {
+
+constexpr std::string_view sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+}  // namespace
+
 struct StreamReader::State {
     XML_Parser parser = nullptr;
     std::deque<Event>* events = nullptr;
     std::vector<Node> open;       // without the stream element
     std::size_t depth = 0;
+    Restarts restarts = Restarts::when_told;
+    XML_Index fed = 0;            // bytes, before this piece
+    XML_Index replaced_at = 0;    // another stream begins behind this byte
+
 
     // expat hands out "namespace|name".
     static void split(const char* qualified, std::string& ns, std::string& name) {
@@ -136,8 +147,12 @@ struct StreamReader::State {
         }
         Node node = std::move(state.open.back());
         state.open.pop_back();
-        if (state.open.empty()) state.events->push_back({Event::Kind::element, std::move(node)});
-        else state.open.back().children.push_back(std::move(node));
+        if (!state.open.empty()) return state.open.back().children.push_back(std::move(node));
+        if (state.restarts == Restarts::behind_success && node.name == "success" && node.ns == sasl) {
+            state.replaced_at = XML_GetCurrentByteIndex(state.parser) + XML_GetCurrentByteCount(state.parser);
+            XML_StopParser(state.parser, XML_FALSE);
+        }
+        state.events->push_back({Event::Kind::element, std::move(node)});
     }
     static void on_text(void* self, const char* text, int size) {
         State& state = *static_cast<State*>(self);
@@ -149,6 +164,7 @@ struct StreamReader::State {
         XML_SetReparseDeferralEnabled(parser, XML_FALSE);  // else what comes byte by byte is reported late
         open.clear();
         depth = 0;
+        fed = replaced_at = 0;
         XML_SetUserData(parser, this);
         XML_SetElementHandler(parser, on_start, on_end);
         XML_SetCharacterDataHandler(parser, on_text);
@@ -156,17 +172,29 @@ struct StreamReader::State {
     ~State() { XML_ParserFree(parser); }
 };
 
-StreamReader::StreamReader() : state_{std::make_unique<State>()} {
+StreamReader::StreamReader(Restarts restarts) : state_{std::make_unique<State>()} {
     state_->events = &events_;
+    state_->restarts = restarts;
     restart();
 }
 StreamReader::~StreamReader() = default;
 
-void StreamReader::restart() { state_->begin(); }
+void StreamReader::restart() {
+    if (!std::exchange(has_restarted_, false)) state_->begin();
+}
 
 bool StreamReader::feed(std::string_view bytes) {
     if (!problem_.empty()) return false;
-    if (XML_Parse(state_->parser, bytes.data(), static_cast<int>(bytes.size()), XML_FALSE) == XML_STATUS_OK) return true;
+    if (XML_Parse(state_->parser, bytes.data(), static_cast<int>(bytes.size()), XML_FALSE) == XML_STATUS_OK) {
+        state_->fed += static_cast<XML_Index>(bytes.size());
+        return true;
+    }
+    if (state_->replaced_at > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(state_->replaced_at - state_->fed));
+        state_->begin();
+        has_restarted_ = true;
+        return bytes.empty() || feed(bytes);
+    }
     problem_ = XML_ErrorString(XML_GetErrorCode(state_->parser));
     problem_.append(" in: ").append(bytes.substr(0, 400));
     return false;

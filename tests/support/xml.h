@@ -48,7 +48,9 @@ std::string indented(const Event& event);
 
 class StreamReader {
 public:
-    StreamReader();
+    // behind_success: what comes behind <success/> belongs to a new stream, told or not; the server may have closed it already.
+    enum class Restarts { when_told, behind_success };
+    explicit StreamReader(Restarts restarts = Restarts::when_told);
     ~StreamReader();
     // Bytes of the stream from its header on. false: not well-formed, see problem().
     bool feed(std::string_view bytes);
@@ -64,6 +66,7 @@ private:
     std::unique_ptr<State> state_;
     std::deque<Event> events_;
     std::string problem_;
+    bool has_restarted_ = false;  // behind <success/>
 };
 
 // Any number of elements as they would stand in a client's stream (with the prefixes stream: and scansion: bound), or a

@@ -95,7 +95,7 @@ void Device::connect(const Incarnation& server) {
         errno != EINPROGRESS)
         return disconnect(dice_.pause(20, 100));
     crashes_ = server.crashes;
-    reader_ = std::make_unique<StreamReader>();
+    reader_ = std::make_unique<StreamReader>(StreamReader::Restarts::behind_success);
     awaits_ = Awaits::connection;
 }
 

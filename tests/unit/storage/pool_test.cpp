@@ -17,6 +17,25 @@ void ask(Flaky& f, std::vector<storage::Result<std::string>>& results) {
     storage::detach(load(*f.vcards, results), [](std::exception_ptr) {});
 }
 
+// Sets when each of these accounts was last here, all at once while the first is held; how each of them ended.
+std::vector<storage::Result<void>> set_together(Flaky& f, const std::vector<storage::AccountId>& accounts) {
+    std::vector<std::optional<storage::Result<void>>> results(accounts.size());
+    const auto set = [](storage::Accounts& of, storage::AccountId account, std::optional<storage::Result<void>>& result) -> storage::Task<void> {
+        auto task = of.set_last_logout(account, storage::Time{std::chrono::seconds{100 + account}}, "gone");
+        result.emplace(co_await task);
+    };
+    f.faults.hold("UPDATE accounts SET last_logout");
+    for (std::size_t i = 0; i < accounts.size(); ++i) {
+        storage::detach(set(*f.accounts, accounts[i], results[i]), [](std::exception_ptr) {});
+        if (i == 0) f.faults.wait_until_held(1);
+    }
+    f.faults.let_through();
+    REQUIRE(f.executor.run_until([&] { return std::ranges::all_of(results, [](const auto& result) { return result.has_value(); }); }));
+    std::vector<storage::Result<void>> all;
+    for (auto& result : results) all.push_back(std::move(*result));
+    return all;
+}
+
 storage::Options one_reader(std::chrono::milliseconds wait) {
     storage::Options options;
     options.connections = 1;
@@ -123,4 +142,48 @@ TEST_CASE("a transaction that was cut off before its COMMIT is done again, one a
     CHECK(result.ok() == !at_commit);
     if (at_commit) CHECK(result.error().kind == Kind::unavailable);
     CHECK(f.get(f.accounts->count("")) == 1);
+}
+
+TEST_CASE("what is set while the database is busy shares a transaction, and each gets its own answer", "[pool]") {
+    const auto fault = GENERATE(as<std::optional<ErrorKind>>{}, std::nullopt, ErrorKind::busy, ErrorKind::lost);
+    const bool after_commit = GENERATE(false, true);
+    if (after_commit && fault != ErrorKind::lost) return;
+    Flaky f;
+    std::vector<storage::AccountId> accounts;
+    for (const char* const name : {"a", "b", "c", "d", "e"})
+        accounts.push_back(f.get(f.accounts->create(account(std::string{name} + "@montague.example", {device("a")}))));
+    accounts.insert(accounts.begin() + 2, 4711);   // there is no such account
+    std::atomic<int> commits{0};
+    std::atomic<bool> fails{fault.has_value()};
+    const auto commit = [&](std::string_view sql) -> std::optional<ErrorKind> {
+        if (sql == "COMMIT") ++commits;
+        return sql == "COMMIT" && fails.exchange(false) ? fault : std::nullopt;
+    };
+    (after_commit ? f.faults.after_commit : f.faults.before) = commit;
+    const auto results = set_together(f, accounts);
+    CHECK(commits == 1);   // what follows a failure is done by itself
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        CAPTURE(i);
+        CHECK(results[i].ok() == (accounts[i] != 4711));
+        if (accounts[i] == 4711) CHECK(results[i].error().kind == Kind::not_found);
+    }
+    for (const char* const name : {"a", "b", "c", "d", "e"}) {
+        const auto found = f.get(f.accounts->find(jid(std::string{name} + "@montague.example")));
+        CHECK(found->last_status == "gone");
+    }
+}
+
+TEST_CASE("who awaits a storage that is closed gets an answer", "[pool]") {
+    Flaky f{one_reader(10s)};
+    std::vector<storage::Result<std::string>> results;
+    f.faults.hold("SELECT xml FROM vcards");
+    ask(f, results);
+    f.faults.wait_until_held(1);
+    ask(f, results);
+    std::jthread later{[&] { f.faults.let_through(); }};
+    f.database->close();
+    ask(f, results);
+    REQUIRE(f.executor.run_until([&] { return results.size() == 3; }));
+    CHECK(std::ranges::count_if(results, [](const auto& result) { return result.ok(); }) == 2);   // what waited was worked off
+    CHECK(f.executor.run(f.accounts->count("")).error().kind == Kind::unavailable);
 }

@@ -99,3 +99,18 @@ TEST_CASE("a stream arrives in pieces and begins anew") {
     CHECK_FALSE(reader.take());
     CHECK_FALSE(reader.feed("<<"));
 }
+
+// The server that goes down right behind <success/> says so in the new stream, perhaps in the same packet.
+TEST_CASE("a new stream behind <success/> is read, whenever its bytes come") {
+    const std::string header = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+    const std::string success = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+    const std::string all = header + success + header + "<stream:error/></stream:stream>";
+    const std::size_t cut = GENERATE_COPY(range(std::size_t{1}, all.size()));
+    StreamReader reader{StreamReader::Restarts::behind_success};
+    REQUIRE(reader.feed(all.substr(0, cut)));
+    if (cut >= header.size() + success.size()) reader.restart();   // as clients do
+    REQUIRE(reader.feed(all.substr(cut)));
+    std::vector<std::string> names;
+    while (const auto event = reader.take()) names.push_back(event->kind == Event::Kind::footer ? "end" : event->node.name);
+    CHECK(names == std::vector<std::string>{"stream", "success", "stream", "error", "end"});
+}
