@@ -21,7 +21,7 @@ using Answer = xmpp::Result<T, InvitationError>;
 
 constexpr std::size_t token_length = 32;      // 160 bits
 constexpr std::size_t longest_token = 128;    // as it comes
-constexpr std::size_t id_bytes = 6;
+constexpr std::size_t id_length = 10;
 constexpr std::size_t most_listed = 1000;
 constexpr auto kept_after_expiry = 25h;       // who looked in time may still use it; a registration takes a day at most
 
@@ -39,9 +39,9 @@ xmpp::Failure<InvitationError> too_many(std::chrono::seconds retry_after) {
 
 std::string stored(std::string_view secret) { return token(digest(storage::Hash::sha256, secret)); }
 
-std::string new_token() {
+std::string random_text(std::size_t length) {
     std::string made;
-    for (const char byte : random_bytes(token_length)) made += alphabet[static_cast<unsigned char>(byte) % alphabet.size()];
+    for (const char byte : random_bytes(length)) made += alphabet[static_cast<unsigned char>(byte) % alphabet.size()];
     return made;
 }
 
@@ -92,9 +92,9 @@ Task<Answer<Invitations::Link>> Invitations::invite(Wanted wanted) {
     if (wanted.is_limited && !wanted.inviter.empty())
         if (const auto wait = state.by_account.take(wanted.inviter.text(), now); wait > 0s) co_return too_many(wait);
 
-    std::string token = new_token();
+    std::string token = random_text(token_length);
     Invitation invitation;
-    invitation.id = random_token(id_bytes);
+    invitation.id = random_text(id_length);   // which no command line takes for an option
     invitation.token = stored(token);
     invitation.inviter_id = *inviter_id;
     invitation.inviter = std::move(wanted.inviter);

@@ -70,6 +70,7 @@ TEST_CASE("a token has 160 random bits, is alphanumeric, and only its hash is st
         CHECK(link.invitation.token.find(link.token) == std::string::npos);
         CHECK_FALSE(host.look(link.invitation.token));   // what is stored opens nothing
         CHECK_FALSE(host.look(link.invitation.id));
+        CHECK(link.invitation.id.find_first_not_of("abcdefghijkmnpqrstuvwxyz23456789") == std::string::npos);
         tokens.insert(link.token);
     }
     CHECK(tokens.size() == 20);
