@@ -154,16 +154,16 @@ void Server::device_linked(const xmpp::Jid& account, const storage::Device& devi
 }
 
 void Server::befriend(const xmpp::Jid& one, const xmpp::Jid& other) {
-    const auto enter = [this](const xmpp::Jid& account, const xmpp::Jid& contact) {
+    const auto enter = [this](const xmpp::Jid& account, const xmpp::Jid& contact, std::function<void()> then) {
         Worker& home = worker_of(account.text());
-        home.loop.post([&home, account, contact] {
-            home.with_account(account.view(), [&home, contact](Account* found, bool) {
-                if (found) home.subscriptions.befriend(*found, contact);
+        home.loop.post([&home, account, contact, then = std::move(then)] {
+            home.with_account(account.view(), [&home, account, contact, then](Account* found, bool failed) {
+                if (found) home.subscriptions.befriend(*found, contact, then);
+                else if (failed) log::warn("a new contact was not stored", {{"jid", account.text()}});
             });
         });
     };
-    enter(one, other);
-    enter(other, one);
+    enter(one, other, [enter, one, other] { enter(other, one, [] {}); });
 }
 
 // ---- start, reload, stop -----------------------------------------------------------------------------------------------

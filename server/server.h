@@ -80,7 +80,7 @@ public:
     // Any thread: storage has a device of the account less, or one more.
     void device_revoked(const xmpp::Jid& account, const std::string& device);
     void device_linked(const xmpp::Jid& account, const storage::Device& device);
-    // Any thread: both have agreed to be contacts, so each enters the other's roster (XEP-0401 §5.5).
+    // Any thread: both have agreed to be contacts, so each enters the other's roster (XEP-0401 §5.5); unless `one` has no room.
     void befriend(const xmpp::Jid& one, const xmpp::Jid& other);
 
     // Pre-login connections per address, over all listeners (any thread).

@@ -294,28 +294,35 @@ storage::Task<bool> Subscriptions::has_agreed(Account& account, const Stanza& re
     co_return false;
 }
 
-void Subscriptions::befriend(Account& account, const Jid& contact) {
-    host_.worker.spawn("a new contact", enter(account.shared_from_this(), contact.bare()));
+void Subscriptions::befriend(Account& account, const Jid& contact, std::function<void()> then) {
+    host_.worker.spawn("a new contact", enter(account.shared_from_this(), contact.bare(), std::move(then)));
 }
 
-storage::Task<void> Subscriptions::enter(std::shared_ptr<Account> account, Jid contact) {
+storage::Task<void> Subscriptions::enter(std::shared_ptr<Account> account, Jid contact, std::function<void()> then) {
     Roster& roster = account->roster;
     const Roster::Turn turn = co_await roster.turn();
     RosterItem item;
+    item.jid = contact;
+    item.in_roster = false;
     if (const RosterItem* const known = roster.find(contact)) item = *known;
-    else item.jid = contact;
-    if (item.in_roster && item.subscription == storage::Subscription::both) co_return;
-    SubscriptionState state;
-    state.to = state.from = true;
-    set_state(item, state);
-    item.in_roster = true;
-    auto changing = roster.change(std::move(item));
-    const auto changed = co_await changing;
-    if (!changed) {
-        log::warn("a new contact was not stored", {{"jid", account->jid().text()}, {"why", changed.error().text}});
+    if (!item.in_roster && roster.size() >= host_.worker.config->limits.roster_items) {
+        log::info("no room for a new contact", {{"jid", account->jid().text()}});
         co_return;
     }
-    host_.worker.presence.share(*account, contact);
+    SubscriptionState state;
+    state.to = state.from = true;
+    if (!item.in_roster || state_of(item) != state) {
+        set_state(item, state);
+        item.in_roster = true;
+        auto changing = roster.change(std::move(item));
+        const auto changed = co_await changing;
+        if (!changed) {
+            log::warn("a new contact was not stored", {{"jid", account->jid().text()}, {"why", changed.error().text}});
+            co_return;
+        }
+        host_.worker.presence.share(*account, contact);
+    }
+    then();
 }
 
 // ---- the end of a contact: RFC 6121 §2.5.2 -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 // storage, roster pushes and the stanzas that follow from a change. Changes of one account wait for each other.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -46,11 +47,11 @@ public:
     // §2.5.2: the contact leaves the roster, and what it was subscribed to ends. The caller holds the roster's turn.
     storage::Task<storage::Result<void>> remove_contact(std::shared_ptr<Account> account, storage::RosterItem item);
 
-    // Both have agreed elsewhere: the contact enters the account's roster, subscribed both ways.
-    void befriend(Account& account, const xmpp::Jid& contact);
+    // Both have agreed elsewhere: the contact enters the account's roster, subscribed both ways; `then` is called if it could.
+    void befriend(Account& account, const xmpp::Jid& contact, std::function<void()> then);
 
 private:
-    storage::Task<void> enter(std::shared_ptr<Account> account, xmpp::Jid contact);
+    storage::Task<void> enter(std::shared_ptr<Account> account, xmpp::Jid contact, std::function<void()> then);
     storage::Task<bool> has_agreed(Account& account, const xmpp::Stanza& request, SubscriptionState state);
     storage::Task<void> send(std::shared_ptr<Session> session, xmpp::Stanza stanza, xmpp::Jid contact, Request request);
     storage::Task<void> receive(std::shared_ptr<Account> account, xmpp::Stanza stanza, Request request);
