@@ -63,7 +63,7 @@ public:
         if (found.disabled) return Refused{SaslCondition::account_disabled, "This account is disabled."};
         if (right->is_expired) return Refused{SaslCondition::credentials_expired, "The token has expired."};
         Success success{username_, right->device, hmac(hash, right->secret, "Responder" + binding_)};
-        success.token = right->secret;
+        success.token = *right;
         return success;
     }
 

@@ -37,8 +37,9 @@ struct Credentials {
     struct Key { std::string device; storage::Verifiers verifiers; };
     std::vector<Key> keys;   // none: nobody can succeed, and nobody can tell
     bool disabled = false;   // known only to one who proves the key: account-disabled
-    struct Token { std::string device, mechanism, secret; bool is_expired; };
-    std::vector<Token> tokens;   // that stand for a key (XEP-0484)
+    // What stands for a key (XEP-0484); behind is_expired: for whoever gave it out.
+    struct Token { std::string device, mechanism, secret; bool is_expired = false; std::string seed{}; bool is_to_be_rotated = false; };
+    std::vector<Token> tokens;
     bool are_incomplete = false; // not all of them could be read: nobody is to be told that they are wrong
 };
 
@@ -49,7 +50,7 @@ struct HashPassword { std::string password, salt; std::uint32_t iterations; };  
 struct Success {
     Success(std::string u, std::string d, std::string more) : username{std::move(u)}, device{std::move(d)}, data{std::move(more)} {}
     std::string username, device, data;                        // data: additional data with success, may be empty
-    std::string token;                                         // what proved it, when it was one
+    std::optional<Credentials::Token> token;                   // what proved it, when it was one
 };
 struct Refused { SaslCondition condition; std::string text; };
 using Step = std::variant<Challenge, Lookup, HashPassword, Success, Refused>;

@@ -112,6 +112,8 @@ public:
     Provider<void, Stream&, const xmpp::Stanza&, const auth::Success&> logged_in;
     Provider<std::unique_ptr<auth::Exchange>, Stream&, std::string_view /*mechanism*/, const xmpp::Stanza&> token_exchange;
     Chain<storage::Task<void>, const storage::Account&, const xmpp::Stanza&, auth::Credentials&> credentials;   // what else may prove who it is
+    // Such a thing has proved it; before the login succeeds a module may refuse it nevertheless.
+    Chain<storage::Task<std::optional<auth::SaslCondition>>, const storage::Account&, const xmpp::Stanza&, const auth::Credentials::Token&> token_uses;
     Chain<void, Stream&, xmpp::XmlWriter&> inline_features; // what may be asked for with a login
     Chain<storage::Task<void>, LoginRequest&> inline_requests;
     std::vector<std::string_view> bind_features;            // and what with a resource (XEP-0386)

@@ -144,7 +144,14 @@ storage::Task<void> Stream::look_up(std::string username) {
     }
     if (phase_ != Phase::closing && login_->exchange) {
         if (credentials.are_incomplete) refuse(SaslCondition::temporary_auth_failure);
-        else on_sasl_step(login_->exchange->credentials(std::move(credentials)));
+        else {
+            auth::Step step = login_->exchange->credentials(std::move(credentials));
+            if (*found) {
+                auto spending = spend_token(**found, step);
+                co_await spending;
+            }
+            if (phase_ != Phase::closing) on_sasl_step(std::move(step));
+        }
     }
     go_on();
 }
@@ -157,6 +164,23 @@ storage::Task<void> Stream::add_tokens(const storage::Account& account, auth::Cr
         co_await adding;
     }
 }
+
+// Who gave out a token may refuse it though it is right: as if it were wrong (XEP-0388 §2.6), since nothing has begun yet.
+storage::Task<void> Stream::spend_token(const storage::Account& account, auth::Step& step) {
+    const auto* const success = std::get_if<auth::Success>(&step);
+    if (!success || !success->token || is_another(account.jid)) co_return;
+    const Stanza request = login_->request;
+    for (const auto& hook : worker_->host.token_uses.entries()) {
+        auto asking = hook.call(hook.module, account, request, *success->token);
+        const auto refusal = co_await asking;
+        if (!refusal) continue;
+        step = auth::Refused{*refusal, {}};
+        co_return;
+    }
+}
+
+// XEP-0388 §2.3: than who the stream's header claims to come from.
+bool Stream::is_another(const xmpp::Jid& account) const { return login_->request && !claimed_.empty() && claimed_ != account; }
 
 storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
     const auto self = shared_from_this();
@@ -173,8 +197,7 @@ storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
 // RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
 void Stream::on_sasl_success(const auth::Success& success) {
     xmpp::Jid account = *xmpp::Jid::from_parts(success.username, domain_, {});
-    // XEP-0388 §2.3: who the stream's header claims to come from.
-    if (login_->request && !claimed_.empty() && claimed_ != account) return refuse(SaslCondition::invalid_authzid);
+    if (is_another(account)) return refuse(SaslCondition::invalid_authzid);
     ++worker_->counters.logins;
     account_ = std::move(account);
     device_ = success.device;

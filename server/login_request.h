@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,7 @@ class Stream;
 struct LoginRequest {
     Stream& stream;                                  // held, on the account's worker; it may be closing after every co_await
     const xmpp::Stanza authenticate;                 // what was asked
-    const std::string token;                         // what proved who it is, when that was a token (XEP-0484)
-    std::optional<auth::SaslCondition> refusal;      // set: there is no login after all, and no further request is looked at
+    const std::optional<auth::Credentials::Token> token;   // what proved who it is, when that was one (XEP-0484)
     std::string answers;                             // XML to stand in <success/>
     std::vector<std::function<void()>> afterwards;   // when <success/> has been sent
 };

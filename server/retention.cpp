@@ -12,6 +12,7 @@ constexpr std::chrono::seconds between_sweeps{60};
 constexpr std::chrono::milliseconds between_batches{100};
 constexpr std::size_t batch = 500;                       // entries in one transaction
 constexpr std::chrono::hours unseen_device{24 * 30};     // counts no longer for retention "delivered"
+constexpr std::chrono::hours expired_token{24 * 14};     // until then its client is told so (XEP-0484 §4.2)
 constexpr std::chrono::hours old_registration{48};       // longer than the per-day limits look back
 
 void Retention::start() {
@@ -51,7 +52,7 @@ storage::Task<void> Retention::sweep() {
     const auto forgotten = co_await forgetting;
     if (!forgotten) log::warn("old registrations not removed", {{"why", forgotten.error().text}});
     if (stopped_) co_return;
-    auto expiring = storage.fast_tokens().remove_expired(worker_.now());
+    auto expiring = storage.fast_tokens().remove_expired(worker_.now() - expired_token);
     const auto expired = co_await expiring;
     if (!expired) log::warn("expired tokens not removed", {{"why", expired.error().text}});
     if (!stopped_) start();

@@ -9,6 +9,7 @@
 
 #include "auth/crypto.h"
 #include "server/connection.h"
+#include "server/key_file.h"
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/net/listening.h"
@@ -114,6 +115,9 @@ storage::Task<storage::Result<void>> Server::prepare() {
     loaded = co_await archive_secret;
     if (!loaded) co_return storage::Failure{loaded.error()};
     archive_id_secret_ = std::move(*loaded);
+    auto key = key_in_file(config_->data + "/tokens.key");
+    if (!key) co_return storage::Failure{storage::StorageError{storage::StorageError::Kind::broken, key.error()}};
+    token_key_ = std::move(*key);
     auto link_secret = storage_->secrets().load_or_store("link-codes", auth::random_bytes(32));
     loaded = co_await link_secret;
     if (!loaded) co_return storage::Failure{loaded.error()};

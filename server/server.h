@@ -69,6 +69,7 @@ public:
     const Retention& retention() const { return *retention_; }
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
     const std::string& archive_id_secret() const { return archive_id_secret_; }
+    const std::string& token_key() const { return token_key_; }   // not in the storage
     std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
     const net::Clock& clock() const { return clock_; }
     storage::Time started_at() const { return started_at_; }
@@ -112,7 +113,7 @@ private:
     std::unique_ptr<auth::Invitations> invitations_;
     std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;
-    std::string fake_salt_secret_, archive_id_secret_;
+    std::string fake_salt_secret_, archive_id_secret_, token_key_;
     struct AddressCounts;
     std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;

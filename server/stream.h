@@ -111,6 +111,8 @@ private:
     void on_sasl_step(auth::Step step);
     storage::Task<void> look_up(std::string username);
     storage::Task<void> add_tokens(const storage::Account& account, auth::Credentials& credentials);
+    storage::Task<void> spend_token(const storage::Account& account, auth::Step& step);
+    bool is_another(const xmpp::Jid& account) const;
     storage::Task<void> hash_password(auth::HashPassword wanted);
     void on_sasl_success(const auth::Success& success);
     // RFC 6120 §7: login.cpp

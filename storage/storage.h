@@ -290,7 +290,8 @@ public:
 // What a client that has logged in may log in with again (XEP-0484).
 struct FastToken {
     std::string client;           // a hash of what it calls itself
-    std::string device, mechanism, token;
+    std::string device, mechanism;
+    std::string seed;             // what the token is made from, with a key that is not in the database
     Time expires{};
 };
 
@@ -303,8 +304,8 @@ public:
     virtual Task<Result<void>> remove_expired(Time now) = 0;
     virtual Task<Result<std::vector<std::string>>> devices(AccountId account, Time now) = 0;   // that have one which is good
     // The older one goes. False: there is no such token, or its count has been as high already.
-    virtual Task<Result<bool>> use(AccountId account, std::string client, std::string token, std::optional<std::uint32_t> count) = 0;
-    virtual Task<Result<void>> remove(AccountId account, std::string client, std::string token) = 0;
+    virtual Task<Result<bool>> use(AccountId account, std::string client, std::string seed, std::optional<std::uint32_t> count) = 0;
+    virtual Task<Result<void>> remove(AccountId account, std::string client, std::string seed) = 0;
 };
 
 // Where a client wants to be woken (XEP-0357 §5).

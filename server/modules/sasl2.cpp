@@ -60,15 +60,11 @@ private:
     }
 
     storage::Task<void> complete(std::shared_ptr<Stream> stream, xmpp::Stanza request, auth::Success success) {
-        LoginRequest login{*stream, std::move(request), success.token, {}, {}, {}};
+        LoginRequest login{*stream, std::move(request), success.token, {}, {}};
         for (const auto& hook : host_.inline_requests.entries()) {
             auto answering = hook.call(hook.module, login);
             co_await answering;
             if (stream->phase() == Stream::Phase::closing) co_return;
-            if (login.refusal) {
-                stream->refuse(*login.refusal);
-                co_return stream->close();
-            }
         }
         const Session* const session = stream->session();
         if (session) note_software(*session, login.authenticate.child("user-agent", ns::sasl2));

@@ -16,7 +16,7 @@ public:
         using Tokens = std::vector<FastToken>;
         return database_.read<Tokens>([account, client = std::move(client)](Connection& connection) -> Result<Tokens> {
             Rows rows = connection.query(
-                "SELECT client, device, mechanism, token, expires FROM fast_tokens "
+                "SELECT client, device, mechanism, seed, expires FROM fast_tokens "
                 "WHERE account_id = ? AND client = ? ORDER BY is_new DESC",
                 {account, client});
             Tokens tokens;
@@ -25,7 +25,7 @@ public:
                 token.client = rows.text(0);
                 token.device = rows.text(1);
                 token.mechanism = rows.text(2);
-                token.token = rows.text(3);
+                token.seed = rows.text(3);
                 token.expires = rows.time(4);
                 tokens.push_back(std::move(token));
             }
@@ -37,9 +37,9 @@ public:
         return database_.transact<void>([account, t = std::move(token)](Connection& connection) -> Result<void> {
             connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND is_new = 1", {account, t.client});
             connection.change(
-                "INSERT INTO fast_tokens (account_id, client, is_new, device, mechanism, token, expires, uses) "
+                "INSERT INTO fast_tokens (account_id, client, is_new, device, mechanism, seed, expires, uses) "
                 "VALUES (?,?,1,?,?,?,?,0)",
-                {account, t.client, t.device, t.mechanism, t.token, t.expires});
+                {account, t.client, t.device, t.mechanism, t.seed, t.expires});
             Rows rows = connection.query(
                 "SELECT client, MAX(expires) FROM fast_tokens WHERE account_id = ? AND device = ? GROUP BY client ORDER BY 2 DESC",
                 {account, t.device});
@@ -68,16 +68,16 @@ public:
         });
     }
 
-    Task<Result<bool>> use(AccountId account, std::string client, std::string token, std::optional<std::uint32_t> count) override {
+    Task<Result<bool>> use(AccountId account, std::string client, std::string seed, std::optional<std::uint32_t> count) override {
         return database_.transact<bool>([=](Connection& connection) -> Result<bool> {
             // The change locks the row: of two that come with one count, one is a replay. Without a count nothing is counted.
             const std::uint64_t used =
-                count ? connection.change("UPDATE fast_tokens SET uses = ? WHERE account_id = ? AND client = ? AND token = ? AND uses < ?",
-                                          {*count, account, client, token, *count})
-                      : connection.change("UPDATE fast_tokens SET uses = uses WHERE account_id = ? AND client = ? AND token = ?",
-                                          {account, client, token});
+                count ? connection.change("UPDATE fast_tokens SET uses = ? WHERE account_id = ? AND client = ? AND seed = ? AND uses < ?",
+                                          {*count, account, client, seed, *count})
+                      : connection.change("UPDATE fast_tokens SET uses = uses WHERE account_id = ? AND client = ? AND seed = ?",
+                                          {account, client, seed});
             if (used == 0) return false;
-            Rows rows = connection.query("SELECT is_new FROM fast_tokens WHERE account_id = ? AND client = ? AND token = ?", {account, client, token});
+            Rows rows = connection.query("SELECT is_new FROM fast_tokens WHERE account_id = ? AND client = ? AND seed = ?", {account, client, seed});
             if (!rows.next() || !rows.flag(0)) return true;
             connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND is_new = 0", {account, client});
             connection.change("UPDATE fast_tokens SET is_new = 0 WHERE account_id = ? AND client = ?", {account, client});
@@ -85,9 +85,9 @@ public:
         });
     }
 
-    Task<Result<void>> remove(AccountId account, std::string client, std::string token) override {
+    Task<Result<void>> remove(AccountId account, std::string client, std::string seed) override {
         return database_.set<void>([=](Connection& connection) -> Result<void> {
-            connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND token = ?", {account, client, token});
+            connection.change("DELETE FROM fast_tokens WHERE account_id = ? AND client = ? AND seed = ?", {account, client, seed});
             return {};
         });
     }

@@ -229,6 +229,21 @@ const std::vector<Migration>& migrations() {
           "CREATE INDEX invitations_by_account ON invitations (account_id)",
           "CREATE INDEX invitations_by_address ON invitations (address)",
           "CREATE INDEX invitations_by_time ON invitations (expires)"}},
+        // Until now tokens stood here as they are. Those are no secret any more: their clients log in with their keys once.
+        {8,
+         {"DROP TABLE IF EXISTS fast_tokens",
+          R"(CREATE TABLE IF NOT EXISTS fast_tokens (
+                account_id $INT NOT NULL,
+                client $KEY(64) NOT NULL,
+                is_new $INT NOT NULL,
+                device $KEY(128) NOT NULL,
+                mechanism $KEY(64) NOT NULL,
+                seed $KEY(128) NOT NULL,
+                expires $INT NOT NULL,
+                uses $INT NOT NULL,
+                PRIMARY KEY (account_id, client, is_new),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }

@@ -47,6 +47,7 @@ void make_accounts(storage::Storage& storage, const Scene& scene, xmpp::Time now
         account.salt = auth::random_bytes(16);
         account.iterations = iterations;
         account.created = now;
+        account.disabled = std::ranges::any_of(roles[bare], &Role::is_disabled);
         for (const Role* role : roles[bare]) account.devices.push_back(device_of(*role, account.salt, account.devices.size(), now));
         const auto made = wait_for(storage.accounts().create(account));
         if (!made) throw Wrong{"the account " + bare + " was not made: " + made.error().text};

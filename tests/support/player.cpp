@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tests/support/sasl_variables.h"
 #include "xmpp/base64.h"
 
 namespace tests {
@@ -137,6 +138,7 @@ private:
             return out;
         }
         if (name.starts_with("now")) return time_variable(name);
+        if (const auto words = sasl_variable(name)) return *words;
         throw Wrong{"the scene has no ${" + std::string{name} + "}"};
     }
 

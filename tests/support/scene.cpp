@@ -166,6 +166,7 @@ private:
         else if (key == "password") role.password = value;
         else if (key == "device") role.device = value;
         else if (key == "account" && value == "none") role.has_account = false;
+        else if (key == "account" && value == "disabled") role.is_disabled = true;
         else if (key == "tls" && value == "direct") role.is_direct_tls = true;
         else return false;
         return true;

@@ -19,6 +19,7 @@ struct Role {  // one of the cast
     Kind kind = Kind::client;
     std::string name, jid, password, device;
     bool has_account = true;      // made before the scene
+    bool is_disabled = false;     // by an admin, before the scene
     bool is_direct_tls = false;   // Raw: encrypted from the first byte
     int line = 0;
 

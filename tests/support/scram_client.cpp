@@ -10,8 +10,6 @@ namespace tests {
 
 namespace {
 
-constexpr storage::Hash hash = storage::Hash::sha256;
-
 std::map<char, std::string> fields_of(std::string_view message) {
     std::map<char, std::string> fields;
     while (!message.empty()) {
@@ -24,8 +22,8 @@ std::map<char, std::string> fields_of(std::string_view message) {
 
 }  // namespace
 
-ScramClient::ScramClient(std::string username, std::string password)
-    : username_{std::move(username)}, password_{std::move(password)}, nonce_{auth::random_token(12)} {}
+ScramClient::ScramClient(std::string username, std::string password, storage::Hash hash, std::string nonce)
+    : hash_{hash}, username_{std::move(username)}, password_{std::move(password)}, nonce_{nonce.empty() ? auth::random_token(12) : std::move(nonce)} {}
 
 std::string ScramClient::first() const { return "n,,n=" + username_ + ",r=" + nonce_; }
 
@@ -33,14 +31,14 @@ std::optional<std::string> ScramClient::final(std::string_view server_first) {
     auto fields = fields_of(server_first);
     const auto salt = xmpp::parse_base64(fields['s']);
     if (!salt || fields['i'].empty() || !fields['r'].starts_with(nonce_)) return std::nullopt;
-    const std::string salted = auth::pbkdf2(hash, password_, *salt, static_cast<std::uint32_t>(std::stoul(fields['i'])));
-    const std::string client_key = auth::hmac(hash, salted, "Client Key");
+    const std::string salted = auth::pbkdf2(hash_, password_, *salt, static_cast<std::uint32_t>(std::stoul(fields['i'])));
+    const std::string client_key = auth::hmac(hash_, salted, "Client Key");
     const std::string without_proof = "c=biws,r=" + fields['r'];
     const std::string signed_text = first().substr(3) + "," + std::string{server_first} + "," + without_proof;
-    const std::string signature = auth::hmac(hash, auth::digest(hash, client_key), signed_text);
+    const std::string signature = auth::hmac(hash_, auth::digest(hash_, client_key), signed_text);
     std::string proof = client_key;
     for (std::size_t i = 0; i < proof.size(); ++i) proof[i] = static_cast<char>(proof[i] ^ signature[i]);
-    server_signature_ = auth::hmac(hash, auth::hmac(hash, salted, "Server Key"), signed_text);
+    server_signature_ = auth::hmac(hash_, auth::hmac(hash_, salted, "Server Key"), signed_text);
     return without_proof + ",p=" + xmpp::base64(proof);
 }
 

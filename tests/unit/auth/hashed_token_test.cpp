@@ -35,7 +35,7 @@ std::string outcome(const std::string& mechanism, const Channel& channel, const 
     if (!exchange) return "no such mechanism";
     Step step = exchange->receive(data);
     if (std::holds_alternative<Lookup>(step)) step = exchange->credentials(std::move(found));
-    if (const auto* success = std::get_if<Success>(&step)) return "success " + success->device + " " + success->token;
+    if (const auto* success = std::get_if<Success>(&step)) return "success " + success->device + " " + success->token->secret;
     if (const auto* refused = std::get_if<Refused>(&step)) return std::string{to_string(refused->condition)};
     return "challenge";
 }

@@ -178,6 +178,17 @@ TEST_CASE("an account is added, shown, given another password, and removed") {
     CHECK(problem_of(ask(running, "account passwd", {{"jid", "romeo@localhost"}, {"password", "x"}})) == "not-found");
 }
 
+TEST_CASE("an account that is disabled loses its streams at once, and gets in again when it is enabled") {
+    RunningServer running{[](server::Config& config) { config.c2s.require_tls = false; }};
+    running.open_admin_socket();
+    REQUIRE(ask(running, "account add", {{"jid", "romeo@localhost"}, {"password", "secret"}}));
+    XmppClient phone{running, "secret", "phone"};
+    REQUIRE(ask(running, "account disable", {{"jid", "romeo@localhost"}}));
+    CHECK(phone.read_to_the_end().find("<not-authorized") != std::string::npos);
+    REQUIRE(ask(running, "account enable", {{"jid", "romeo@localhost"}}));
+    const XmppClient again{running, "secret", "phone"};
+}
+
 TEST_CASE("a revoked device's key opens nothing any more") {
     RunningServer running;
     running.open_admin_socket();

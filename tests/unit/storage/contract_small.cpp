@@ -305,13 +305,13 @@ TEMPLATE_TEST_CASE("a client has a token and perhaps a newer one, and they go wi
         made.client = std::move(client);
         made.device = std::move(of);
         made.mechanism = "HT-SHA-256-NONE";
-        made.token = std::move(name);
+        made.seed = std::move(name);
         made.expires = at(500);
         return made;
     };
     const auto names = [&](const std::string& client = "c1") {
         std::vector<std::string> all;
-        for (const storage::FastToken& each : o.get(tokens.find(id, client))) all.push_back(each.token);
+        for (const storage::FastToken& each : o.get(tokens.find(id, client))) all.push_back(each.seed);
         return all;
     };
     using Names = std::vector<std::string>;
@@ -362,7 +362,7 @@ TEMPLATE_TEST_CASE("tokens expire, and a device has so many clients at most", "[
         token.client = client;
         token.device = of;
         token.mechanism = "HT-SHA-256-NONE";
-        token.token = "token of " + client;
+        token.seed = "seed of " + client;
         token.expires = at(expires);
         must(o.run(tokens.put(id, token)));
     };
