@@ -22,8 +22,13 @@ constexpr std::string_view wrong = "Wrong user name or password.";
 
 bool has_password(const storage::Verifiers& verifiers, const void* context) {
     const auto& derived = *static_cast<const storage::Verifiers*>(context);
-    constexpr auto hash = static_cast<std::size_t>(storage::Hash::sha256);
-    return equal_in_constant_time(derived[hash].stored_key, verifiers[hash].stored_key);
+    bool is_known = false, is_right = true;
+    for (std::size_t hash = 0; hash < storage::hash_count; ++hash) {
+        if (verifiers[hash].stored_key.empty()) continue;   // imported without it
+        is_known = true;
+        is_right &= equal_in_constant_time(derived[hash].stored_key, verifiers[hash].stored_key);
+    }
+    return is_known && is_right;
 }
 
 // RFC 4616: [authzid] NUL authcid NUL passwd.
@@ -166,6 +171,13 @@ std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Chann
     return std::make_unique<Plain>(domain);
 }
 
+storage::Verifier verifier_of(storage::Hash hash, std::string_view salted_password) {
+    std::string client_key = hmac(hash, salted_password, "Client Key");
+    storage::Verifier verifier{digest(hash, client_key), hmac(hash, salted_password, "Server Key")};
+    wipe(client_key);
+    return verifier;
+}
+
 storage::Verifiers derive_verifiers(std::string_view password, std::string_view salt,
                                     std::uint32_t iterations) {
     // What OpaqueString forbids is refused where passwords are set; hashing it as it is lets nobody in.
@@ -174,11 +186,8 @@ storage::Verifiers derive_verifiers(std::string_view password, std::string_view 
     for (std::size_t i = 0; i < all.size(); ++i) {
         const auto hash = static_cast<storage::Hash>(i);
         std::string salted = pbkdf2(hash, prepared, salt, iterations);
-        std::string client_key = hmac(hash, salted, "Client Key");
-        all[i].stored_key = digest(hash, client_key);
-        all[i].server_key = hmac(hash, salted, "Server Key");
+        all[i] = verifier_of(hash, salted);
         wipe(salted);
-        wipe(client_key);
     }
     wipe(prepared);
     return all;

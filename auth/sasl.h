@@ -28,6 +28,7 @@ struct Channel {
     // RFC 5929 §3 binding data, or empty. COMPAT slixmpp: binds to it whenever -PLUS is offered, under TLS 1.3 too, where
     // no RFC defines it. Accepted, never advertised.
     std::string tls_unique;
+    std::string tls_version;           // "0304", or empty
 };
 
 // The devices that could be the one that logs in, all under the account's one salt (DESIGN: one SCRAM exchange for all).
@@ -76,7 +77,7 @@ std::string downgrade_protection(std::vector<std::string> mechanisms, std::vecto
 
 // nullptr: no such mechanism on that channel (invalid-mechanism). `domain`: for checking an authzid, which may only
 // name the account itself. A client whose gs2 flag is 'y' where -PLUS was offered is refused (RFC 5802 §6).
-// `downgrade_protection`: the string of that name, or empty to leave XEP-0474 out.
+// `downgrade_protection`: the string of that name, or empty to leave XEP-0474 and XEP-0515 out.
 std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Channel& channel, std::string_view domain,
                                          bool allow_plain_unencrypted, std::string_view downgrade_protection = {});
 
@@ -84,6 +85,8 @@ std::unique_ptr<Exchange> begin_exchange(std::string_view mechanism, const Chann
 std::vector<std::string> token_mechanisms(const Channel& channel);
 std::unique_ptr<Exchange> begin_token_exchange(std::string_view mechanism, const Channel& channel);   // nullptr: not on that channel
 
+// RFC 5802 §3: of a SaltedPassword.
+storage::Verifier verifier_of(storage::Hash hash, std::string_view salted_password);
 // RFC 5802 §3. Slow by intent (milliseconds): on the hash pool only.
 storage::Verifiers derive_verifiers(std::string_view password, std::string_view salt, std::uint32_t iterations);
 // Stands in for a user who does not exist: the same salt for the same name each time, drawn from the server's secret.

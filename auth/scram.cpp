@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RFC 5802: SCRAM, server side; RFC 7677 (SHA-256); tls-exporter (RFC 9266) and tls-server-end-point (RFC
-// 5929) for the -PLUS forms; XEP-0474 in the server's first message. One exchange serves all devices of an
+// 5929) for the -PLUS forms; XEP-0474 and XEP-0515 in the server's first message. One exchange serves all devices of an
 // account: the proof itself says which one. Leaves out mandatory extensions ('m='), of which none exist.
 #include "auth/scram.h"
 
@@ -203,6 +203,8 @@ public:
         // XEP-0474 §6.1
         if (!downgrade_protection_.empty()) {
             server_first_ += ",h=" + xmpp::base64(digest(mechanism_.hash, downgrade_protection_));
+            // XEP-0515: under another version other binding types would have been offered.
+            if (!channel_.tls_version.empty()) server_first_ += ",t=" + channel_.tls_version;
         }
         state_ = State::final;
         return Challenge{server_first_};

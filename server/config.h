@@ -68,6 +68,10 @@ struct Config {
         std::uint32_t per_account_a_day = 20;
     } invitations;
 
+    struct Discovery {                               // of contacts, by their phone numbers
+        std::uint32_t numbers_a_day = 2000;          // that an account may look for
+    } discovery;
+
     struct Sms {
         std::string gateway = "console";             // console, http, file
         std::string file = "data/sms.jsonl";

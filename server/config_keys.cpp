@@ -102,6 +102,9 @@ const Key table[] = {
      Number{at<&C::invitations, &C::Invitations::per_account_a_day>, 1, any_number},
      "invitations that an account may make in a day"},
 
+    {"discovery.numbers_a_day", restart, Number{at<&C::discovery, &C::Discovery::numbers_a_day>, 0, any_number},
+     "phone numbers that an account may look for in a day, to find contacts; 0: none"},
+
     {"sms.gateway", restart, Text{at<&C::sms, &C::Sms::gateway>, values::sms_gateway},
      "console (the log), http or file"},
     {"sms.file", restart, Text{at<&C::sms, &C::Sms::file>, values::any},

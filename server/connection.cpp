@@ -179,6 +179,7 @@ auth::Channel Connection::channel() const {
         channel.tls_exporter = tls_->exporter();
         channel.tls_server_end_point = tls_->server_end_point();
         channel.tls_unique = tls_->unique();
+        channel.tls_version = tls_->version_number();
     }
     return channel;
 }

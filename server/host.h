@@ -108,11 +108,16 @@ public:
     Chain<Verdict, Passage&> unclaimed;          // no resource took it: offline, push. drop: taken care of
     Chain<Verdict, Leaving&> leaving;            // to one session; drop: held back or not wanted
 
+    // XEP-0388: beside the mechanisms; and what its client is to do before <success/>. True: a module sees to that, and then
+    // calls Stream::succeed().
+    Chain<void, Stream&, xmpp::XmlWriter&> login_features;
+    Provider<bool, Stream&, const auth::Success&> login_tasks;
+    Chain<void, Stream&, const auth::Success&, const storage::Verifiers&> password_seen;   // PLAIN: what verifies it
     // XEP-0388: a login in its words has succeeded; its stream has come to this worker, held.
     Provider<void, Stream&, const xmpp::Stanza&, const auth::Success&> logged_in;
     Provider<std::unique_ptr<auth::Exchange>, Stream&, std::string_view /*mechanism*/, const xmpp::Stanza&> token_exchange;
     Chain<storage::Task<void>, const storage::Account&, const xmpp::Stanza&, auth::Credentials&> credentials;   // what else may prove who it is
-    // Such a thing has proved it; before the login succeeds a module may refuse it nevertheless.
+    // Such a thing has proved it. Before the login succeeds a module may refuse it nevertheless.
     Chain<storage::Task<std::optional<auth::SaslCondition>>, const storage::Account&, const xmpp::Stanza&, const auth::Credentials::Token&> token_uses;
     Chain<void, Stream&, xmpp::XmlWriter&> inline_features; // what may be asked for with a login
     Chain<storage::Task<void>, LoginRequest&> inline_requests;

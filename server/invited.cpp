@@ -4,6 +4,7 @@
 #include "server/config.h"
 #include "server/log.h"
 #include "server/server.h"
+#include "server/web_url.h"
 
 namespace server {
 
@@ -43,17 +44,7 @@ std::string uri_of(const Invitation& invitation, std::string_view token, const C
     return lets_register(invitation, config) ? uri + ";ibr=y" : uri;
 }
 
-std::string landing_url_of(std::string_view token, const Config& config) {
-    std::string url = config.http.url;
-    if (url.empty()) {
-        const auto listening = config.http.tls.empty() ? std::nullopt : parse_listen_address(config.http.tls.front());
-        if (!listening || listening->port == 0) return {};
-        url = "https://" + config.domains.front();
-        if (listening->port != 443) url += ":" + std::to_string(listening->port);
-    }
-    while (url.ends_with('/')) url.pop_back();
-    return url + "/invite/" + std::string{token};
-}
+std::string landing_url_of(std::string_view token, const Config& config) { return web_url(config, "/invite/" + std::string{token}); }
 
 bool lets_register(const Invitation& invitation, const Config& config) {
     if (invitation.registers || config.registration.open) return true;

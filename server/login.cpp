@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "auth/crypto.h"
+#include "auth/scram.h"
 #include "server/account.h"
 #include "server/config.h"
 #include "server/log.h"
@@ -35,9 +36,15 @@ const auth::Channel& Stream::channel() const {
     return *login_->channel;
 }
 
+// XEP-0388 §2.1: those that the account has verifiers for which the stream's header claims to come from.
 std::vector<std::string> Stream::mechanisms() const {
     auto offered = auth::offered_mechanisms(channel(), !worker_->config->c2s.require_tls && worker_->config->auth.plain);
     if (!worker_->config->auth.plain) std::erase(offered, "PLAIN");
+    const auto lacks = worker_->server.partial_accounts().lacks(claimed_);
+    std::erase_if(offered, [&](const std::string& name) {
+        const auto scram = auth::parse_scram_mechanism(name);
+        return scram && lacks[static_cast<std::size_t>(scram->hash)];
+    });
     return offered;
 }
 
@@ -70,11 +77,15 @@ void Stream::authenticate(std::string_view mechanism, const std::optional<std::s
     login_->ns = request ? ns::sasl2 : ns::sasl;
     login_->request = std::move(request);
     if (phase_ == Phase::secure && worker_->config->c2s.require_tls) return refuse(SaslCondition::encryption_required);
-    const bool plain_off = mechanism == "PLAIN" && !worker_->config->auth.plain;
+    if (login_->was_continued) return close(StreamError{StreamCondition::policy_violation, "There was a login already."});   // XEP-0388 §4.8
+    const auto offered = mechanisms();
+    const bool is_offered = std::ranges::find(offered, mechanism) != offered.end();
     // XEP-0474: told to clients that came with XEP-0388, since older ones may stumble over an attribute that they do not know.
-    const std::string protection = login_->request ? auth::downgrade_protection(mechanisms(), auth::binding_types(channel())) : std::string{};
+    const std::string protection = login_->request ? auth::downgrade_protection(offered, auth::binding_types(channel())) : std::string{};
     login_->exchange = login_->request ? worker_->host.token_exchange(*this, mechanism, login_->request) : nullptr;
-    if (!login_->exchange && !plain_off)
+    const auto scram = auth::parse_scram_mechanism(mechanism);
+    login_->hash = scram ? std::optional{scram->hash} : std::nullopt;
+    if (!login_->exchange && is_offered)
         login_->exchange = auth::begin_exchange(mechanism, channel(), domain_, !worker_->config->c2s.require_tls, protection);
     if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
     if (initial) return respond(*initial);
@@ -143,7 +154,10 @@ storage::Task<void> Stream::look_up(std::string username) {
         co_await adding;
     }
     if (phase_ != Phase::closing && login_->exchange) {
+        const bool has_no_verifier = login_->hash && !credentials.keys.empty() &&
+                                     std::ranges::all_of(credentials.keys, [&](const auto& key) { return key.verifiers[static_cast<std::size_t>(*login_->hash)].stored_key.empty(); });
         if (credentials.are_incomplete) refuse(SaslCondition::temporary_auth_failure);
+        else if (has_no_verifier) refuse(SaslCondition::invalid_mechanism);   // its client may know another, and was not told of this one if it said who it is
         else {
             auth::Step step = login_->exchange->credentials(std::move(credentials));
             if (*found) {
@@ -188,20 +202,38 @@ storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
     auto task = worker_->server.hashes().derive(std::move(wanted.password), std::move(wanted.salt), wanted.iterations);
     const std::optional<storage::Verifiers> derived = co_await task;
     if (phase_ != Phase::closing && login_->exchange) {
-        if (derived) on_sasl_step(login_->exchange->verifiers(*derived));
-        else refuse(SaslCondition::temporary_auth_failure);
+        if (derived) {
+            auth::Step step = login_->exchange->verifiers(*derived);
+            if (const auto* const success = std::get_if<auth::Success>(&step)) worker_->host.password_seen.tell(*this, *success, *derived);
+            on_sasl_step(std::move(step));
+        } else refuse(SaslCondition::temporary_auth_failure);
     }
     go_on();
 }
 
-// RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
 void Stream::on_sasl_success(const auth::Success& success) {
+    if (is_another(*xmpp::Jid::from_parts(success.username, domain_, {}))) return refuse(SaslCondition::invalid_authzid);
+    login_->exchange.reset();
+    if (login_->request && worker_->host.login_tasks(*this, success)) return;
+    succeed(success);
+}
+
+const Stanza& Stream::login_request() const { return login_->request; }
+
+LoginTasks* Stream::tasks() const { return login_ ? login_->tasks.get() : nullptr; }
+
+void Stream::begin_tasks(std::unique_ptr<LoginTasks> tasks) {
+    login_->tasks = std::move(tasks);
+    login_->was_continued = true;
+}
+
+// RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
+void Stream::succeed(const auth::Success& success) {
     xmpp::Jid account = *xmpp::Jid::from_parts(success.username, domain_, {});
-    if (is_another(account)) return refuse(SaslCondition::invalid_authzid);
+    login_->tasks.reset();
     ++worker_->counters.logins;
     account_ = std::move(account);
     device_ = success.device;
-    login_->exchange.reset();
     worker_->server.logged_in(transport_->peer_address());
     phase_ = Phase::bind;
     Worker& home = worker_->server.worker_of(account_.text());
@@ -227,6 +259,7 @@ void Stream::completed_login(std::string_view success) {
 void Stream::refuse(SaslCondition condition, std::string_view text) {
     ++worker_->counters.logins_refused;
     login_->exchange.reset();
+    login_->tasks.reset();
     xmpp::XmlWriter w;
     w.open("failure", login_->ns).leaf_ns(to_string(condition), ns::sasl);
     if (!text.empty()) w.open("text").attr("xml:lang", "en").text(text).close();

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "auth/sasl.h"
+#include "server/login_request.h"
 #include "server/stream.h"
 #include "xmpp/namespaces.h"
 
@@ -16,6 +17,9 @@ struct Stream::Login {
     std::string_view ns = xmpp::ns::sasl;   // of the profile that the exchange is spoken in: RFC 6120's, or XEP-0388's
     std::optional<auth::Channel> channel;
     xmpp::Stanza request;                   // XEP-0388: what began it, and what it asks for besides
+    std::optional<storage::Hash> hash;      // of SCRAM, when that is what is spoken
+    std::unique_ptr<LoginTasks> tasks;      // XEP-0388: the proof is there, <success/> is not
+    bool was_continued = false;             // there were some
     unsigned failures = 0;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,13 @@ namespace server {
 
 class Session;
 class Stream;
+
+// XEP-0388 §2.6.3: what a module keeps of a login whose client still has something to do. The module takes <next/> and
+// <task-data/> from the stream meanwhile, nobody anything else.
+class LoginTasks {
+public:
+    virtual ~LoginTasks() = default;
+};
 
 struct LoginRequest {
     Stream& stream;                                  // held, on the account's worker; it may be closing after every co_await

@@ -125,9 +125,20 @@ storage::Task<storage::Result<void>> Server::prepare() {
     rules.devices = [this] { return config()->limits.devices; };
     linking_ = std::make_unique<auth::Linking>(std::move(rules), *storage_, *hashes_, std::move(*loaded), [this] { return clock_.wall(); },
                                                [this](const xmpp::Jid& account, const storage::Device& device) { device_linked(account, device); });
+    auto looking = read_partial_accounts();
+    const auto looked = co_await looking;
+    if (!looked) co_return storage::Failure{looked.error()};
     auto reading = restart_.read();
     auto read = co_await reading;
     co_return read;
+}
+
+storage::Task<storage::Result<void>> Server::read_partial_accounts() {
+    auto reading = storage_->accounts().partial();
+    const auto all = co_await reading;
+    if (!all) co_return storage::Failure{all.error()};
+    partial_accounts_.set(*all);
+    co_return storage::Result<void>{};
 }
 
 Worker& Server::worker_of(std::string_view bare_jid) const {
@@ -136,10 +147,20 @@ Worker& Server::worker_of(std::string_view bare_jid) const {
 
 void Server::keys_changed(const xmpp::Jid& account) {
     Worker& home = worker_of(account.text());
-    home.loop.post([&home, account] { home.unload(account.text()); });
+    export_links_.forget(account);
+    home.loop.post([this, &home, account] {
+        home.unload(account.text());
+        if (partial_accounts_.lacks(account) == PartialAccounts::Lacks{}) return;
+        home.spawn("looking at an account's verifiers", [](Server& self, xmpp::Jid jid) -> storage::Task<void> {
+            auto finding = self.storage().accounts().find(jid);
+            const auto found = co_await finding;
+            if (found) self.partial_accounts().set(jid, *found ? lacks_of(**found) : PartialAccounts::Lacks{});
+        }(*this, account));
+    });
 }
 
 void Server::device_revoked(const xmpp::Jid& account, const std::string& device) {
+    export_links_.forget(account);
     Worker& home = worker_of(account.text());
     home.loop.post([&home, account, device] {
         home.with_account(account.view(), [device](Account* found, bool) { if (found) found->remove_device(device); });

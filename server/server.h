@@ -18,8 +18,10 @@
 #include "auth/registration.h"
 #include "auth/sms.h"
 #include "server/config.h"
+#include "server/export_links.h"
 #include "server/net/loop.h"
 #include "server/net/tls.h"
+#include "server/partial_accounts.h"
 #include "server/push_gateway.h"
 #include "server/restart.h"
 #include "server/retention.h"
@@ -70,6 +72,9 @@ public:
     const std::string& fake_salt_secret() const { return fake_salt_secret_; }
     const std::string& archive_id_secret() const { return archive_id_secret_; }
     const std::string& token_key() const { return token_key_; }   // not in the storage
+    PartialAccounts& partial_accounts() { return partial_accounts_; }
+    storage::Task<storage::Result<void>> read_partial_accounts();   // again, from storage
+    ExportLinks& export_links() { return export_links_; }
     std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
     const net::Clock& clock() const { return clock_; }
     storage::Time started_at() const { return started_at_; }
@@ -114,6 +119,8 @@ private:
     std::unique_ptr<auth::Linking> linking_;
     std::shared_ptr<net::TlsContext> tls_;
     std::string fake_salt_secret_, archive_id_secret_, token_key_;
+    PartialAccounts partial_accounts_;
+    ExportLinks export_links_;
     struct AddressCounts;
     std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;

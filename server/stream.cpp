@@ -125,8 +125,10 @@ void Stream::on_element(std::string_view bytes) {
 
 void Stream::before_login(const Stanza& element) {
     // XEP-0388 §2.4: nothing else is said during the exchange.
-    const bool is_answer = element.element().is("response", ns::sasl2) || element.element().is("abort", ns::sasl2);
-    if (login_->exchange && login_->request && !is_answer) return close(StreamError{StreamCondition::policy_violation, "A login is under way."});
+    const bool is_under_way = login_->request && (login_->exchange || login_->tasks);
+    const std::string_view answer = login_->tasks ? "task-data" : "response";
+    const bool is_answer = element.element().is(answer, ns::sasl2) || element.element().is("abort", ns::sasl2) || (login_->tasks && element.element().is("next", ns::sasl2));
+    if (is_under_way && !is_answer) return close(StreamError{StreamCondition::policy_violation, "A login is under way."});
     if (element.element().is("starttls", ns::tls)) return on_starttls();
     if (element.element().ns() == ns::sasl) return on_sasl(element);
     if (take_nonza(worker_->host.nonzas_before_login, element)) return;

@@ -19,6 +19,7 @@
 
 namespace server {
 
+class LoginTasks;
 class Worker;
 struct NonzaTable;
 
@@ -75,6 +76,10 @@ public:
     void authenticate(std::string_view mechanism, const std::optional<std::string>& initial, xmpp::Stanza request);   // base 64
     void respond(const std::string& base64);
     void refuse(auth::SaslCondition condition, std::string_view text = {});
+    const xmpp::Stanza& login_request() const;           // XEP-0388: the <authenticate/>
+    LoginTasks* tasks() const;                           // that are to be done before <success/>, or nullptr
+    void begin_tasks(std::unique_ptr<LoginTasks> tasks);
+    void succeed(const auth::Success& success);          // when they are done
     void completed_login(std::string_view success);      // sends it, and the features of the stream that goes on
     // A session with that resource (empty: any); or why not. Nobody is told before announce_session().
     std::optional<xmpp::StanzaError> take_resource(const std::shared_ptr<Account>& account, const std::string& wanted);

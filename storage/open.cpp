@@ -25,6 +25,7 @@ public:
           invitations_{sql::make_invitations(*database_)},
           fast_tokens_{sql::make_fast_tokens(*database_)},
           push_registrations_{sql::make_push_registrations(*database_)},
+          findable_numbers_{sql::make_findable_numbers(*database_)},
           stored_sessions_{sql::make_stored_sessions(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
@@ -43,6 +44,7 @@ public:
     Invitations& invitations() override { return *invitations_; }
     FastTokens& fast_tokens() override { return *fast_tokens_; }
     PushRegistrations& push_registrations() override { return *push_registrations_; }
+    FindableNumbers& findable_numbers() override { return *findable_numbers_; }
     StoredSessions& stored_sessions() override { return *stored_sessions_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
@@ -66,6 +68,7 @@ private:
     std::unique_ptr<Invitations> invitations_;
     std::unique_ptr<FastTokens> fast_tokens_;
     std::unique_ptr<PushRegistrations> push_registrations_;
+    std::unique_ptr<FindableNumbers> findable_numbers_;
     std::unique_ptr<StoredSessions> stored_sessions_;
     std::unique_ptr<ServerSecrets> secrets_;
 };

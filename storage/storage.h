@@ -56,7 +56,7 @@ inline constexpr std::size_t hash_count = 3;
 struct Verifier {
     std::string stored_key, server_key;  // raw bytes
 };
-using Verifiers = std::array<Verifier, hash_count>;  // by Hash
+using Verifiers = std::array<Verifier, hash_count>;  // by Hash; empty ones: imported from where there was another hash alone
 
 enum class DeviceRole : std::uint8_t { password, primary, companion };  // password: an account without a phone number
 
@@ -95,6 +95,12 @@ struct Salt {
     std::uint32_t iterations;
 };
 
+// An account with a device that cannot prove itself with every hash.
+struct PartialAccount {
+    Jid jid;
+    std::array<bool, hash_count> lacks{};   // by Hash, whichever device it is
+};
+
 class Accounts {
 public:
     virtual ~Accounts() = default;
@@ -121,6 +127,9 @@ public:
     virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
     virtual Task<Result<void>> set_device_software(AccountId account, std::string device, std::string software) = 0;
     virtual Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) = 0;
+    // XEP-0480: for a hash that the device has no verifier of; not_found when it has one, or is gone.
+    virtual Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier) = 0;
+    virtual Task<Result<std::vector<PartialAccount>>> partial() = 0;
 };
 
 // ---- roster (RFC 6121 §2, appendix A) --------------------------------------------------------------------------------
@@ -230,6 +239,7 @@ public:
     virtual ~PrivateXml() = default;
     virtual Task<Result<std::string>> load(AccountId account, std::string key) = 0;  // "" when there is none
     virtual Task<Result<void>> store(AccountId account, std::string key, std::string xml) = 0;  // "" removes
+    virtual Task<Result<std::vector<std::string>>> all(AccountId account) = 0;
 };
 
 class Vcards {  // XEP-0054
@@ -322,6 +332,17 @@ public:
     virtual Task<Result<std::vector<PushRegistration>>> find(AccountId account) = 0;
     virtual Task<Result<void>> put(AccountId account, PushRegistration registration) = 0;   // in the place of one for that service and node
     virtual Task<Result<void>> remove(AccountId account, Jid service, std::string node) = 0;
+};
+
+// Numbers whose owners let others find them.
+class FindableNumbers {
+public:
+    virtual ~FindableNumbers() = default;
+    virtual Task<Result<bool>> has(AccountId account) = 0;
+    virtual Task<Result<void>> put(AccountId account, std::string number) = 0;   // E.164
+    virtual Task<Result<void>> remove(AccountId account) = 0;
+    struct Found { std::string number; Jid jid; };
+    virtual Task<Result<std::vector<Found>>> find(std::vector<std::string> numbers) = 0;   // of accounts that are not disabled
 };
 
 // A session that waits to be resumed while no server runs.
@@ -446,6 +467,7 @@ public:
     virtual Invitations& invitations() = 0;
     virtual FastTokens& fast_tokens() = 0;
     virtual PushRegistrations& push_registrations() = 0;
+    virtual FindableNumbers& findable_numbers() = 0;
     virtual StoredSessions& stored_sessions() = 0;
     virtual ServerSecrets& secrets() = 0;
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "auth/passwords.h"
+#include "server/account_export.h"
 #include "server/admin/everywhere.h"
 #include "server/admin/groups.h"
+#include "server/log.h"
 #include "server/net/address.h"
 #include "server/server.h"
 
@@ -37,12 +39,15 @@ std::string_view name_of(storage::DeviceRole role) {
     return "";
 }
 
-Json device_rows(const std::vector<storage::Device>& devices, const Json& sessions) {
+Json device_rows(const std::vector<storage::Device>& devices, const Json& sessions, const std::vector<storage::PushRegistration>& woken) {
     Json rows = Json::array();
     for (const storage::Device& device : devices) {
+        std::string push;   // services and nodes, as XEP-0357 has them
+        for (const storage::PushRegistration& registration : woken)
+            if (registration.device == device.id) push.append(push.empty() ? "" : ", ").append(registration.service.text()).append(registration.node.empty() ? "" : " ").append(registration.node);
         const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
         rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"software", device.software},
-                        {"linked_by", device.linked_by}, {"networks", device.networks}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
+                        {"linked_by", device.linked_by}, {"networks", device.networks}, {"push", std::move(push)}, {"omemo_id", device.omemo_id}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
     }
     return rows;
 }
@@ -132,10 +137,29 @@ Task<Answer> show(Context& context, Arguments arguments) {
     if (!account) co_return xmpp::Failure{account.error()};
     auto looking = session_rows(context, jid, 1000, nullptr);
     Json sessions = co_await looking;
+    auto asking = context.server.storage().push_registrations().find(account->id);
+    const auto woken = co_await asking;
+    if (!woken) co_return failure_of(woken.error());
     Json answer{{"jid", account->jid.text()}, {"phone", account->phone}, {"created", time_of(account->created)}, {"disabled", account->disabled},
                 {"last_logout", time_of(account->last_logout)}, {"last_status", account->last_status}, {"iterations", account->iterations}};
-    answer["devices"] = device_rows(account->devices, sessions);
+    answer["devices"] = device_rows(account->devices, sessions, *woken);
     answer["sessions"] = std::move(sessions);
+    co_return std::move(answer);
+}
+
+Task<Answer> export_account(Context& context, Arguments arguments) {
+    const xmpp::Jid jid = arguments.jid("jid");
+    auto finding = stored_account(context, jid);
+    auto account = co_await finding;
+    if (!account) co_return xmpp::Failure{account.error()};
+    if (!arguments.has("from")) log::info("account exported", {{"jid", jid.text()}, {"by", "admin"}});
+    ArchiveIds ids{context.server.archive_id_secret()};
+    auto asking = export_piece(context.server.storage(), ids, std::move(*account), arguments.text("from"));
+    auto piece = co_await asking;
+    if (!piece && piece.error().kind == storage::StorageError::Kind::not_found) co_return failure(Kind::bad_request, "from: is no place in an export");
+    if (!piece) co_return failure_of(piece.error());
+    Json answer{{"content", std::move(piece->xml)}};
+    if (!piece->next.empty()) answer["next"] = std::move(piece->next);
     co_return std::move(answer);
 }
 
@@ -146,7 +170,10 @@ Task<Answer> list_devices(Context& context, Arguments arguments) {
     if (!account) co_return xmpp::Failure{account.error()};
     auto looking = session_rows(context, jid, 1000, nullptr);
     const Json sessions = co_await looking;
-    co_return Json{{"devices", device_rows(account->devices, sessions)}};
+    auto asking = context.server.storage().push_registrations().find(account->id);
+    const auto woken = co_await asking;
+    if (!woken) co_return failure_of(woken.error());
+    co_return Json{{"devices", device_rows(account->devices, sessions, *woken)}};
 }
 
 Task<Answer> revoke_device(Context& context, Arguments arguments) {
@@ -197,10 +224,13 @@ std::vector<Command> account_commands() {
          {{.name = "domain", .type = Type::domain, .required = false, .help = "this domain's alone"},
           {.name = "after", .type = Type::bare_jid, .required = false, .positional = false, .help = "begin behind this account"}}, list, "after"},
         {"account show", "what is known of an account", Role::look, {jid}, show},
-        {"account import", "make many accounts, from lines \"user@domain password\"", Role::change,
+        {"account import", "make many accounts, from lines \"user@domain password\" or \"user@domain SCRAM-SHA-1 iterations salt StoredKey ServerKey\"", Role::change,
          {{.name = "file", .type = Type::lines, .help = "the file; \"-\": standard input"},
           {.name = "first_line", .type = Type::number, .required = false, .positional = false, .help = "what to count lines from in problems", .least = 1, .most = 1'000'000'000},
           {.name = "iterations", .type = Type::number, .required = false, .positional = false, .help = "PBKDF2 iterations, instead of auth.iterations", .least = 1, .most = 10'000'000}}, import_accounts},
+        {"account export", "write an account's data, without its keys, to a file (XEP-0227)", Role::look,
+         {jid, {.name = "file", .type = Type::output, .help = "the file"},
+          {.name = "from", .required = false, .positional = false, .help = "where the answer begins, as \"next\" said"}}, export_account, "from"},
         {"device list", "the devices of an account", Role::look, {jid}, list_devices},
         {"device limit", "say where a device may log in from; sessions that it has go on", Role::change,
          {jid, {.name = "device", .help = "its id, as \"device list\" shows it"},

@@ -17,8 +17,9 @@ struct Given {   // where CLI11 puts a parameter's value
     CLI::Option* option;
 };
 
-// The client itself counts the lines of the file that it sends.
+// The client itself counts the lines of the file that it sends, and knows where one that it writes goes on.
 bool is_for_people(const Command& command, const Parameter& parameter) {
+    if (parameter.name == command.pages && std::ranges::any_of(command.parameters, [](const Parameter& other) { return other.type == Type::output; })) return false;
     if (parameter.name != "first_line") return true;
     return std::none_of(command.parameters.begin(), command.parameters.end(), [](const Parameter& other) { return other.type == Type::lines; });
 }
@@ -26,7 +27,8 @@ bool is_for_people(const Command& command, const Parameter& parameter) {
 std::string type_name(const Parameter& parameter) {
     switch (parameter.type) {
         case Type::number: return "N";
-        case Type::lines: return "FILE";
+        case Type::lines:
+        case Type::output: return "FILE";
         case Type::jid:
         case Type::bare_jid: return "JID";
         default: return "TEXT";

@@ -112,6 +112,7 @@ xmpp::Result<Arguments, Problem> check(const Command& command, const Json& value
     if (!values.is_object()) return failure(Kind::bad_request, "the parameters must be an object");
     Json checked = Json::object();
     for (const Parameter& parameter : command.parameters) {
+        if (parameter.type == Type::output) continue;
         const auto given = values.find(parameter.name);
         if (given == values.end() || given->is_null()) {
             if (parameter.required) return failure(Kind::bad_request, std::string{parameter.name} + " is missing");

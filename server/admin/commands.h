@@ -38,8 +38,9 @@ using Answer = xmpp::Result<Json, Problem>;
 inline xmpp::Failure<Problem> failure(Problem::Kind kind, std::string text) { return xmpp::Failure{Problem{kind, std::move(text)}}; }
 
 // jid: bare or full. lines: a file that the client reads and sends in parts, whose answers are added up.
+// output: a file that the client writes the answer's "content" to, page by page; the server is not told of it.
 // password: asked for, or read from standard input, when it is not given.
-enum class Type : std::uint8_t { text, domain, bare_jid, jid, number, password, lines };
+enum class Type : std::uint8_t { text, domain, bare_jid, jid, number, password, lines, output };
 
 struct Parameter {
     std::string_view name;

@@ -4,6 +4,11 @@
 #include <iostream>
 #include <optional>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include <fcntl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -11,6 +16,7 @@
 #include "server/admin/client.h"
 #include "server/admin/command_line.h"
 #include "server/admin/socket.h"
+#include "server/admin/unix_socket.h"
 #include "server/config.h"
 #include "server/config_keys.h"
 
@@ -160,6 +166,43 @@ bool complete(const Command& command, Json& parameters) {
     return true;
 }
 
+// The pages of an answer, one behind the other. Others see the file when it is complete, and nobody but its owner (XEP-0227 §6).
+Answer write_pages(Client& client, const Command& command, Json parameters, const std::string& file) {
+    const std::string fresh = file + ".new";
+    const Descriptor out{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+    const auto cannot = [](const std::string& path) { return failure(Problem::Kind::bad_request, "cannot write " + path + ": " + std::strerror(errno)); };
+    if (!out) return cannot(fresh);
+    for (bool is_over = false; !is_over;) {
+        Answer answer = client.ask(command.name, parameters);
+        if (!answer) {
+            ::unlink(fresh.c_str());
+            return answer;
+        }
+        const std::string content = answer->value("content", "");
+        for (std::string_view left = content; !left.empty();) {
+            const ssize_t count = ::write(out.get(), left.data(), left.size());
+            if (count < 0 && errno != EINTR) return cannot(fresh);
+            left.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
+        }
+        is_over = !answer->contains("next");
+        if (!is_over) parameters[std::string{command.pages}] = (*answer)["next"];
+    }
+    if (::rename(fresh.c_str(), file.c_str()) != 0) return cannot(file);
+    return Json{{"message", "wrote " + file}, {"file", file}};
+}
+
+// The file that the answer is written to, taken out of the parameters.
+std::optional<std::string> take_output(const Command& command, Json& parameters) {
+    for (const Parameter& parameter : command.parameters) {
+        if (parameter.type != Type::output) continue;
+        const auto found = parameters.find(parameter.name);
+        std::string file = found->get<std::string>();
+        parameters.erase(found);
+        return file;
+    }
+    return std::nullopt;
+}
+
 int run_command(const CommandLine& line) {
     std::string data;
     if (line.data) {
@@ -173,10 +216,13 @@ int run_command(const CommandLine& line) {
     if (!client) return fail(line, no_server, "no-server", client.error());
     Json parameters = line.parameters;
     if (!complete(*line.command, parameters)) return wrong_use;
+    const auto output = take_output(*line.command, parameters);
     const bool shows_progress = !line.json && isatty(STDERR_FILENO);
-    const Answer answer = run_whole(*client, *line.command, std::move(parameters), [&](std::size_t lines) {
+    const auto show_progress = [&](std::size_t lines) {
         if (shows_progress) std::cerr << lines << " lines\r" << std::flush;
-    });
+    };
+    const Answer answer = output ? write_pages(*client, *line.command, std::move(parameters), *output)
+                                 : run_whole(*client, *line.command, std::move(parameters), show_progress);
     if (!answer) return fail(line, refused, to_string(answer.error().kind), answer.error().text);
     print(line, *answer);
     return done;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <ctime>
 
 #include <boost/asio/buffer.hpp>
@@ -51,7 +52,13 @@ std::string now_as_http_date(net::Time now) {  // RFC 9110 §5.6.7, always in En
     return text.data();
 }
 
-std::string bytes_of(const Response& response, bool with_body, bool keep_alive, net::Time now) {
+std::string chunk_of(std::string_view piece) {   // RFC 9112 §7.1
+    std::array<char, 20> size{};
+    std::snprintf(size.data(), size.size(), "%zx\r\n", piece.size());
+    return std::string{size.data()}.append(piece).append("\r\n");
+}
+
+std::string bytes_of(const Response& response, bool with_body, bool keep_alive, bool is_chunked, net::Time now) {
     std::string bytes = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string{reason_of(response.status)} + "\r\n";
     const auto header = [&bytes](std::string_view name, std::string_view value) { bytes.append(name).append(": ").append(value).append("\r\n"); };
     header("Date", now_as_http_date(now));
@@ -59,11 +66,12 @@ std::string bytes_of(const Response& response, bool with_body, bool keep_alive, 
         header("Content-Type", response.content_type);
         header("X-Content-Type-Options", "nosniff");
     }
-    if (response.status != 204) header("Content-Length", std::to_string(response.body.size()));
+    if (is_chunked) header("Transfer-Encoding", "chunked");
+    else if (response.status != 204 && !response.more) header("Content-Length", std::to_string(response.body.size()));
     for (const auto& [name, value] : response.headers) header(name, value);
     header("Connection", keep_alive ? "keep-alive" : "close");
     bytes += "\r\n";
-    if (with_body) bytes += response.body;
+    if (with_body) bytes += is_chunked && !response.body.empty() ? chunk_of(response.body) : response.body;
     return bytes;
 }
 
@@ -273,12 +281,35 @@ Task<bool> Connection::answer(Incoming& incoming, std::optional<Response> refusa
             response = problem(400, "bad-request", "The target is no path.");
         }
     }
-    keep_alive = keep_alive && !is_last_;
+    const bool is_chunked = response.more && !refusal && incoming.parser.get().version() >= 11;
+    keep_alive = keep_alive && !is_last_ && (is_chunked || !response.more);   // else its end is the connection's
     ++service_.answered[response.status];
     have_patience(patience);
-    auto writing = write(bytes_of(response, !is_head, keep_alive, loop_.wall()));
-    const bool written = co_await writing;
+    auto writing = write(bytes_of(response, !is_head, keep_alive, is_chunked, loop_.wall()));
+    bool written = co_await writing;
+    if (written && response.more && !is_head) {
+        auto going_on = write_pieces(response, is_chunked);
+        written = co_await going_on;
+    }
     co_return written && keep_alive;
+}
+
+Task<bool> Connection::write_pieces(Response& response, bool is_chunked) {
+    for (;;) {
+        auto asking = response.more();
+        const auto piece = co_await asking;
+        if (!piece) {
+            log::warn("a response broke off", {{"address", peer_}, {"why", piece.error()}});
+            close();   // its end is missing: nobody takes it for the whole
+            co_return false;
+        }
+        const bool is_end = piece->empty();
+        if (is_end && !is_chunked) co_return true;
+        have_patience(patience);
+        auto writing = write(is_chunked ? chunk_of(*piece) : *piece);
+        const bool written = co_await writing;
+        if (!written || is_end) co_return written;
+    }
 }
 
 // What the client still sends is read and dropped for a while: closing at once would make the kernel send a reset, which

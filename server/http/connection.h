@@ -49,6 +49,7 @@ private:
     storage::Task<bool> write(std::string bytes);
     storage::Task<std::optional<Response>> read_request(Incoming& incoming);   // a response: the request is refused
     storage::Task<bool> answer(Incoming& incoming, std::optional<Response> refusal);
+    storage::Task<bool> write_pieces(Response& response, bool is_chunked);
     storage::Task<void> say_goodbye();
     bool parse(Incoming& incoming, std::optional<Response>& refusal);
 

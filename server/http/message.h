@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "storage/task.h"
+#include "xmpp/result.h"
 
 namespace server {
 class Server;
@@ -36,6 +38,9 @@ struct Response {
     std::string content_type;       // empty: no body
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
+    // What follows the body, so that none of it need be in memory as a whole: an empty piece is the end, a failure breaks
+    // the connection off.
+    std::function<storage::Task<xmpp::Result<std::string, std::string>>()> more;
 };
 
 Response json_response(unsigned status, const Json& body);

@@ -25,6 +25,7 @@ Routes registration_routes();     // registration.cpp
 Routes invitation_routes();       // invitations.cpp
 Routes linking_routes();          // linking.cpp
 Routes device_routes();           // devices.cpp
+Routes export_routes();           // exports.cpp
 Routes health_routes();           // health.cpp, metrics.cpp
 
 storage::Task<Response> dispatch(const Routes& routes, Service& service, Request request);

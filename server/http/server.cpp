@@ -43,7 +43,7 @@ std::string what(const std::exception_ptr& exception) {
 class HttpServer::State {
 public:
     explicit State(Server& server) : loop{"http", server.clock()}, service{server, loop} {
-        for (auto* const part : {registration_routes, invitation_routes, linking_routes, device_routes, health_routes})
+        for (auto* const part : {registration_routes, invitation_routes, linking_routes, device_routes, export_routes, health_routes})
             for (Route& route : part()) routes.push_back(route);
         server.show_queue_of(loop);
     }

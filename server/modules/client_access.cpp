@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // XEP-0494 0.1.0: Client Access Management — the devices of one's own account, and making one's key invalid; the same as
 // commands (XEP-0050). A client is a device. A device key is an authentication method of its own beside <password/>; what
-// else the registry knows of a device stands in <device xmlns='urn:tern:devices:0'/>. Companions may remove themselves
+// else the registry knows of a device stands in <device xmlns='urn:tern:devices:0'/>: where it is woken (XEP-0357) and, if
+// it was said at its linking, its OMEMO id. Companions may remove themselves
 // alone; the primary, whose number can be registered again, cannot be removed. Leaves out grants.
 #include <algorithm>
 
@@ -85,13 +86,16 @@ private:
         auto looking = worker_.storage().fast_tokens().devices(iq.account->id(), worker_.now());
         const auto with_token = co_await looking;
         if (!with_token) co_return IqReply{with_token.error()};
+        auto asking_for_push = worker_.storage().push_registrations().find(iq.account->id());
+        const auto woken = co_await asking_for_push;
+        if (!woken) co_return IqReply{woken.error()};
         xmpp::XmlWriter w;
         w.open("clients", ns);
-        for (const Device& device : *devices) write(w, *iq.account, device, std::ranges::find(*with_token, device.id) != with_token->end());
+        for (const Device& device : *devices) write(w, *iq.account, device, std::ranges::find(*with_token, device.id) != with_token->end(), *woken);
         co_return IqReply{w.take()};
     }
 
-    static void write(xmpp::XmlWriter& w, const Account& account, const Device& device, bool has_token) {
+    static void write(xmpp::XmlWriter& w, const Account& account, const Device& device, bool has_token, const std::vector<storage::PushRegistration>& woken) {
         const bool connected = is_connected(account, device);
         const bool is_companion = device.role == DeviceRole::companion;
         const bool was_there = connected || device.last_seen > device.created;
@@ -114,6 +118,8 @@ private:
         w.open("device", ns_devices).attr("role", name_of(device.role)).attr_if("linked-by", device.linked_by).attr_if("omemo-id", device.omemo_id);
         if (!device.identity_key.empty()) w.leaf("identity-key", device.identity_key);
         if (!device.identity_signature.empty()) w.leaf("signature", device.identity_signature);
+        for (const storage::PushRegistration& registration : woken)
+            if (registration.device == device.id) w.open("push").attr("jid", registration.service.text()).attr_if("node", registration.node).close();
         w.close().close();
     }
 

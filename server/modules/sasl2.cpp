@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // XEP-0388 1.0.4: Extensible SASL Profile — the same exchanges as RFC 6120 §6, without a new stream behind them and with
-// what the client wants next asked for in the same breath. Offered under TLS alone. Leaves out <continue/>: no task
-// follows a login here.
+// what the client wants next asked for in the same breath. Offered under TLS alone. Tasks that a <continue/> asks for are
+// other modules'.
 #include "server/account.h"
 #include "server/host.h"
 #include "server/log.h"
@@ -36,7 +36,9 @@ private:
         for (const std::string& mechanism : stream.mechanisms()) w.leaf("mechanism", mechanism);
         w.open("inline");
         host_.inline_features.tell(stream, w);
-        w.close().close();
+        w.close();
+        host_.login_features.tell(stream, w);
+        w.close();
     }
 
     // §2.3. An absent <initial-response/> is none; an empty one is empty.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -450,6 +451,12 @@ std::string Tls::unique() const {
 }
 
 std::string Tls::version() const { return SSL_get_version(ssl_); }
+
+std::string Tls::version_number() const {
+    std::array<char, 8> text{};
+    std::snprintf(text.data(), text.size(), "%04x", static_cast<unsigned>(SSL_version(ssl_)) & 0xFFFFU);
+    return text.data();
+}
 
 std::string Tls::cipher() const {
     const char* const name = SSL_get_cipher_name(ssl_);

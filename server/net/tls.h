@@ -74,6 +74,7 @@ public:
     std::string server_end_point() const;
     std::string unique() const;           // RFC 5929 §3 tls-unique: the client's Finished message; sessions are never resumed
     std::string version() const;          // "TLSv1.3"
+    std::string version_number() const;   // RFC 8446 §4.1.2, in hexadecimal: "0304"
     std::string cipher() const;
     std::string server_name() const;      // SNI, or ""
     std::string problem() const;          // why it failed, for the log

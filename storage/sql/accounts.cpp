@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Accounts and their devices. What asks for devices waits for the log first, so that their cursors are up to
 // date.
+#include <algorithm>
 #include <set>
 
 #include "storage/sql/statements.h"
@@ -29,7 +30,10 @@ constexpr std::size_t device_columns = 18;
 constexpr std::string_view insert_cursor =
     "INSERT INTO device_cursors (account_id, device, position) VALUES ";
 
+constexpr std::string_view insert_partial = "INSERT INTO partial_devices (account_id, device) VALUES ";
+
 using AccountRow = std::array<Value, 9>;
+using PartialRow = std::array<Value, 2>;
 using DeviceRow = std::array<Value, device_columns>;
 using CursorRow = std::array<Value, 3>;
 
@@ -109,8 +113,13 @@ std::vector<Account> read_accounts(Rows rows) {
     return accounts;
 }
 
+bool is_partial(const Device& device) {
+    return std::ranges::any_of(device.verifiers, [](const Verifier& verifier) { return verifier.stored_key.empty(); });
+}
+
 void insert(Connection& connection, AccountId account, const Device& device, LogId cursor) {
     connection.change(with_rows(insert_device, device_columns, 1), row_of(account, device));
+    if (is_partial(device)) connection.change(with_rows(insert_partial, 2, 1), PartialRow{account, device.id});
     const CursorRow row{account, device.id, cursor};
     connection.change(with_rows(insert_cursor, 3, 1), row);
 }
@@ -152,16 +161,19 @@ Result<std::size_t> create_group(Connection& connection, std::span<const Account
     const auto ids = ids_of(connection, fresh);
     std::vector<DeviceRow> device_rows;
     std::vector<CursorRow> cursor_rows;
+    std::vector<PartialRow> partial_rows;
     for (const Account* account : fresh) {
         const auto id = ids.find(account->jid.view().bare().text());
         if (id == ids.end()) continue;  // refused, and the whole group with it
         for (const Device& device : account->devices) {
             device_rows.push_back(row_of(id->second, device));
             cursor_rows.push_back({id->second, device.id, device.cursor});
+            if (is_partial(device)) partial_rows.push_back({id->second, device.id});
         }
     }
     insert_rows(connection, insert_device, {}, device_rows, refuse);
     insert_rows(connection, insert_cursor, {}, cursor_rows, refuse);
+    insert_rows(connection, insert_partial, {}, partial_rows, refuse);
     if (refused) return Failure<StorageError>{*refused};
     return fresh.size();
 }
@@ -336,7 +348,42 @@ public:
         });
     }
 
+    Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier) override {
+        return database_.transact<void>([=](Connection& connection) -> Result<void> {
+            const std::string_view name = names[static_cast<std::size_t>(hash)];
+            const Result<void> set = must_match(
+                connection.change(concat({"UPDATE devices SET stored_", name, " = ?, server_", name, " = ? WHERE account_id = ? AND id = ? AND LENGTH(stored_", name, ") = 0"}),
+                                  {Bytes{verifier.stored_key}, Bytes{verifier.server_key}, account, device}));
+            if (!set) return set;
+            connection.change(
+                "DELETE FROM partial_devices WHERE account_id = ? AND device = ? AND EXISTS (SELECT 1 FROM devices d "
+                "WHERE d.account_id = partial_devices.account_id AND d.id = partial_devices.device AND "
+                "LENGTH(d.stored_sha1) > 0 AND LENGTH(d.stored_sha256) > 0 AND LENGTH(d.stored_sha512) > 0)",
+                {account, device});
+            return {};
+        });
+    }
+
+    Task<Result<std::vector<PartialAccount>>> partial() override {
+        using All = std::vector<PartialAccount>;
+        return database_.read<All>([](Connection& connection) -> Result<All> {
+            Rows rows = connection.query(
+                "SELECT a.jid, MIN(LENGTH(d.stored_sha1)), MIN(LENGTH(d.stored_sha256)), MIN(LENGTH(d.stored_sha512)) "
+                "FROM partial_devices p JOIN devices d ON d.account_id = p.account_id AND d.id = p.device "
+                "JOIN accounts a ON a.id = p.account_id GROUP BY a.jid");
+            All all;
+            while (rows.next()) {
+                PartialAccount& account = all.emplace_back();
+                account.jid = stored_jid(rows.text(0));
+                for (std::size_t hash = 0; hash < hash_count; ++hash) account.lacks[hash] = rows.natural(static_cast<int>(hash) + 1) == 0;
+            }
+            return all;
+        });
+    }
+
 private:
+    static constexpr std::array<std::string_view, hash_count> names{"sha1", "sha256", "sha512"};   // in columns; by Hash
+
     static Result<void> must_match(std::uint64_t rows) {
         if (rows > 0) return {};
         return failure(StorageError::Kind::not_found, "no such account or device");

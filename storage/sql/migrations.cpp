@@ -244,6 +244,22 @@ const std::vector<Migration>& migrations() {
                 PRIMARY KEY (account_id, client, is_new),
                 FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
             ) $TABLE)"}},
+        // Devices that were imported with verifiers of some hashes alone.
+        {9,
+         {R"(CREATE TABLE IF NOT EXISTS partial_devices (
+                account_id $INT NOT NULL,
+                device $KEY(128) NOT NULL,
+                PRIMARY KEY (account_id, device),
+                FOREIGN KEY (account_id, device) REFERENCES devices (account_id, id) ON DELETE CASCADE
+            ) $TABLE)"}},
+        // Numbers whose owners let others find them.
+        {10,
+         {R"(CREATE TABLE IF NOT EXISTS findable_numbers (
+                phone $KEY(32) NOT NULL PRIMARY KEY,
+                account_id $INT NOT NULL,
+                UNIQUE (account_id),
+                FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE
+            ) $TABLE)"}},
     };
     return all;
 }

@@ -33,6 +33,15 @@ public:
                 return {};
             });
     }
+    Task<Result<std::vector<std::string>>> all(AccountId account) override {
+        using Elements = std::vector<std::string>;
+        return database_.read<Elements>([account](Connection& connection) -> Result<Elements> {
+            Rows rows = connection.query("SELECT xml FROM private_xml WHERE account_id = ? ORDER BY element", {account});
+            Elements elements;
+            while (rows.next()) elements.push_back(rows.text(0));
+            return elements;
+        });
+    }
 
 private:
     Database& database_;

@@ -22,6 +22,7 @@ storage::Device device_of(const Role& role, const std::string& salt, std::size_t
                   : position == 0     ? storage::DeviceRole::primary
                                       : storage::DeviceRole::companion;
     device.verifiers = auth::derive_verifiers(role.password, salt, iterations);
+    if (role.is_partial) device.verifiers[1] = device.verifiers[2] = {};
     device.created = device.last_seen = now;
     return device;
 }
@@ -47,6 +48,7 @@ void make_accounts(storage::Storage& storage, const Scene& scene, xmpp::Time now
         account.salt = auth::random_bytes(16);
         account.iterations = iterations;
         account.created = now;
+        for (const Role* role : roles[bare]) if (!role->phone.empty()) account.phone = role->phone;
         account.disabled = std::ranges::any_of(roles[bare], &Role::is_disabled);
         for (const Role* role : roles[bare]) account.devices.push_back(device_of(*role, account.salt, account.devices.size(), now));
         const auto made = wait_for(storage.accounts().create(account));

@@ -88,7 +88,10 @@ void MemoryTransport::want_input(bool wanted) {
 auth::Channel MemoryTransport::channel() const {
     auth::Channel channel;
     channel.encrypted = encrypted_;
-    if (encrypted_) channel.tls_exporter = "what both ends of this connection know";
+    if (encrypted_) {
+        channel.tls_exporter = "what both ends of this connection know";
+        channel.tls_version = "0304";
+    }
     return channel;
 }
 

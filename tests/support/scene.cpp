@@ -167,6 +167,8 @@ private:
         else if (key == "device") role.device = value;
         else if (key == "account" && value == "none") role.has_account = false;
         else if (key == "account" && value == "disabled") role.is_disabled = true;
+        else if (key == "phone") role.phone = value;
+        else if (key == "verifiers" && value == "SCRAM-SHA-1") role.is_partial = true;
         else if (key == "tls" && value == "direct") role.is_direct_tls = true;
         else return false;
         return true;

@@ -17,9 +17,10 @@ namespace tests {
 struct Role {  // one of the cast
     enum class Kind { client, raw };
     Kind kind = Kind::client;
-    std::string name, jid, password, device;
+    std::string name, jid, password, device, phone;
     bool has_account = true;      // made before the scene
     bool is_disabled = false;     // by an admin, before the scene
+    bool is_partial = false;      // imported with a verifier of SHA-1 alone
     bool is_direct_tls = false;   // Raw: encrypted from the first byte
     int line = 0;
 

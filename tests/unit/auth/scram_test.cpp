@@ -245,3 +245,18 @@ TEST_CASE("XEP-0474: the server's first message carries the hash of what was adv
     CHECK(ScramClient::field(challenge.data, 'h') == xmpp::base64(digest(Hash::sha1, advertised)));
     CHECK_NOTHROW(expect<Success>(exchange->receive(client.final_message(challenge.data))));
 }
+
+TEST_CASE("XEP-0515: the server's first message carries the TLS version, for those who are told of downgrades at all") {
+    Channel channel;
+    channel.encrypted = true;
+    channel.tls_version = "0304";
+    const auto first_of = [](const Channel& on, std::string_view advertised) {
+        const auto exchange = begin_exchange("SCRAM-SHA-256", on, domain, false, advertised);
+        ScramClient client{Hash::sha256, "romeo", "secret"};
+        expect<Lookup>(exchange->receive(client.first()));
+        return expect<Challenge>(exchange->credentials(credentials_of({"secret"}, "0123456789abcdef", 10))).data;
+    };
+    CHECK(first_of(channel, "X").ends_with(",t=0304"));
+    CHECK(first_of(channel, {}).find(",t=") == std::string::npos);   // RFC 6120's profile: old clients stumble over what they do not know
+    CHECK(first_of(Channel{}, "X").find(",t=") == std::string::npos);
+}

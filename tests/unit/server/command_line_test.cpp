@@ -6,12 +6,14 @@
 #include <iostream>
 #include <mutex>
 #include <sstream>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
 #include "server/admin/command_line.h"
 #include "server/log.h"
 #include "tests/unit/server/admin_client.h"
+#include "xmpp/base64.h"
 
 namespace {
 
@@ -48,6 +50,44 @@ Shown tern(const RunningServer& running, std::vector<std::string> arguments) {
 }
 
 }  // namespace
+
+TEST_CASE("what another server keeps instead of passwords is imported; lines that only look like it are refused") {
+    RunningServer running;
+    running.open_admin_socket();
+    const std::string salt = "0123456789abcdef";
+    const auto verifiers = auth::derive_verifiers("secret", salt, 4096);
+    const auto line = [&](const std::string& user, const std::string& mechanism, const std::string& iterations, std::size_t hash) {
+        return user + "@localhost " + mechanism + " " + iterations + " " + xmpp::base64(salt) + " " + xmpp::base64(verifiers[hash].stored_key) + " " +
+               xmpp::base64(verifiers[hash].server_key) + "\n";
+    };
+    const std::string file = running.directory.path() + "/accounts.txt";
+    std::ofstream{file} << line("romeo", "SCRAM-SHA-1", "4096", 0) << line("juliet", "scram-sha-256", "4096", 1) << line("nurse", "SCRAM-SHA-512", "4096", 2)
+                        << line("a", "SCRAM-SHA-1", "0", 0) << line("b", "SCRAM-SHA-1", "4096", 1) << line("c", "SCRAM-SHA-1", "x", 0)
+                        << "d@localhost SCRAM-SHA-1 4096 c2FsdA==\n" << "e@localhost SCRAM-SHA-1\n" << "tybalt@localhost SCRAM-SHA is a password\n";
+    const Json outcome = Json::parse(tern(running, {"account", "import", file, "--iterations", "10", "--json"}).out);
+    CHECK(outcome["added"] == 4);
+    CHECK(outcome["refused"] == 5);
+    CHECK(opens(running, "tybalt@localhost", "SCRAM-SHA is a password"));
+    const auto find = [&](const std::string& user) {
+        TestExecutor executor;
+        return **executor.run(running.server->storage().accounts().find(*xmpp::Jid::parse(user + "@localhost")));
+    };
+    const auto romeo = find("romeo");
+    CHECK(romeo.salt == salt);
+    CHECK(romeo.iterations == 4096);
+    CHECK(romeo.devices.at(0).verifiers[0].stored_key == verifiers[0].stored_key);
+    CHECK(romeo.devices.at(0).verifiers[0].server_key == verifiers[0].server_key);
+    CHECK(romeo.devices.at(0).verifiers[1].stored_key.empty());
+    const auto lacks = [&](const char* jid) { return running.server->partial_accounts().lacks(*xmpp::Jid::parse(jid)); };
+    using Lacks = server::PartialAccounts::Lacks;
+    CHECK(lacks("romeo@localhost") == Lacks{false, true, true});
+    CHECK(lacks("juliet@localhost") == Lacks{true, false, true});
+    CHECK(lacks("nurse@localhost") == Lacks{true, true, false});
+    CHECK(lacks("tybalt@localhost") == Lacks{});
+    CHECK(ask(running, "account passwd", {{"jid", "romeo@localhost"}, {"password", "better"}}));
+    for (int tries = 0; tries < 1000 && lacks("romeo@localhost") != Lacks{}; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    CHECK(lacks("romeo@localhost") == Lacks{});
+}
 
 TEST_CASE("thousands of accounts are imported in seconds, bad lines are named, and listed page by page") {
     RunningServer running;

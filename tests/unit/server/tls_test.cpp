@@ -135,6 +135,7 @@ TEST_CASE("TLS 1.2 and 1.3 serve, with the same exporter and end point on both s
         CHECK(tls.exporter().empty());
         REQUIRE(shake(tls, client) == Progress::done);
         CHECK(tls.version() == (version == TLS1_2_VERSION ? "TLSv1.2" : "TLSv1.3"));
+        CHECK(tls.version_number() == (version == TLS1_2_VERSION ? "0303" : "0304"));   // XEP-0515
         CHECK_FALSE(tls.cipher().empty());
         CHECK(tls.server_name() == "chat.example");
         CHECK(tls.exporter().size() == 32);

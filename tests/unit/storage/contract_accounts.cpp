@@ -322,3 +322,53 @@ TEMPLATE_TEST_CASE("what was stored is there after the next start", "[contract]"
     CHECK(o.storage->describe().find("schema " + std::to_string(storage::sql::schema_version)) != std::string::npos);
     CHECK(o.storage->describe().find("s3cret") == std::string::npos);
 }
+
+TEMPLATE_TEST_CASE("verifiers that an account was imported without are added once, and known to be missing until then", "[contract]", TERN_STORAGE_BACKENDS) {
+    using storage::Hash;
+    Opened<TestType> o;
+    auto& accounts = o.storage->accounts();
+    const auto is_not_found = [&](storage::Task<storage::Result<void>> task) {
+        const auto result = o.run(std::move(task));
+        return !result.ok() && result.error().kind == Kind::not_found;
+    };
+    const auto whole_device = [](const char* name) {
+        auto made = device(name);
+        for (storage::Verifier& verifier : made.verifiers) verifier = {"stored", "server"};
+        return made;
+    };
+    auto part = whole_device("old");
+    part.verifiers[1] = part.verifiers[2] = {};
+    CHECK(o.get(accounts.partial()).empty());
+    const AccountId id = o.create("romeo@montague.example", {part});
+    storage::Account many;
+    many.jid = jid("juliet@montague.example");
+    many.salt = "salt";
+    many.iterations = 1;
+    many.devices = {whole_device("whole"), part};
+    storage::Account whole = many;
+    whole.jid = jid("nurse@montague.example");
+    whole.devices = {whole_device("whole")};
+    CHECK(o.get(accounts.create_all({many, whole})) == 2);
+
+    auto partial = o.get(accounts.partial());
+    std::ranges::sort(partial, {}, [](const storage::PartialAccount& account) { return account.jid.text(); });
+    REQUIRE(partial.size() == 2);
+    CHECK(partial[0].jid == many.jid);
+    CHECK(partial[1].jid == jid("romeo@montague.example"));
+    CHECK(partial[1].lacks == std::array<bool, storage::hash_count>{false, true, true});
+
+    must(o.run(accounts.add_verifier(id, "old", Hash::sha512, {"new", "new too"})));
+    CHECK(is_not_found(accounts.add_verifier(id, "old", Hash::sha512, {"other", "other"})));
+    CHECK(is_not_found(accounts.add_verifier(id, "old", Hash::sha1, {"other", "other"})));
+    CHECK(is_not_found(accounts.add_verifier(id, "new", Hash::sha256, {"other", "other"})));
+    const auto found = o.get(accounts.find(jid("romeo@montague.example")));
+    CHECK(found->devices.front().verifiers[2].stored_key == "new");
+    CHECK(found->devices.front().verifiers[2].server_key == "new too");
+    CHECK(o.get(accounts.partial()).size() == 2);
+    must(o.run(accounts.add_verifier(id, "old", Hash::sha256, {"stored", "server"})));
+    partial = o.get(accounts.partial());
+    REQUIRE(partial.size() == 1);
+    CHECK(partial[0].jid == many.jid);
+    must(o.run(accounts.replace_devices(o.get(accounts.find(many.jid))->id, {"salt", 1}, whole_device("fresh"))));
+    CHECK(o.get(accounts.partial()).empty());
+}

@@ -454,3 +454,42 @@ TEMPLATE_TEST_CASE("push registrations: one for each service and node, gone with
     CHECK(nodes(id).empty());
     CHECK(nodes(other) == Nodes{"push.example/n1/phone"});
 }
+
+TEMPLATE_TEST_CASE("private XML of an account is there all at once, too", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& elements = o.storage->private_xml();
+    const AccountId id = o.create("romeo@montague.example"), other = o.create("juliet@capulet.example");
+    CHECK(o.get(elements.all(id)).empty());
+    must(o.run(elements.store(id, "b x", "<x xmlns='b'/>")));
+    must(o.run(elements.store(id, "a x", "<x xmlns='a'/>")));
+    must(o.run(elements.store(other, "c x", "<x xmlns='c'/>")));
+    CHECK(o.get(elements.all(id)) == std::vector<std::string>{"<x xmlns='a'/>", "<x xmlns='b'/>"});
+}
+
+TEMPLATE_TEST_CASE("a number is found while its owner wants that and the account is not disabled", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& numbers = o.storage->findable_numbers();
+    const AccountId romeo = o.create("4911@montague.example"), juliet = o.create("4922@montague.example");
+    const auto found = [&](std::vector<std::string> wanted) {
+        std::vector<std::string> all;
+        for (const auto& each : o.get(numbers.find(std::move(wanted)))) all.push_back(each.number + " " + each.jid.text());
+        return all;
+    };
+    using Names = std::vector<std::string>;
+    CHECK(found({"+4911", "+4922"}).empty());
+    CHECK_FALSE(o.get(numbers.has(romeo)));
+    must(o.run(numbers.put(romeo, "+4911")));
+    must(o.run(numbers.put(romeo, "+4911")));
+    must(o.run(numbers.put(juliet, "+4922")));
+    CHECK(o.get(numbers.has(romeo)));
+    CHECK(found({"+4922", "+4933", "+4911"}) == Names{"+4922 4922@montague.example", "+4911 4911@montague.example"});
+    CHECK(found({"+491", "+49112", "%"}).empty());
+    must(o.run(o.storage->accounts().set_disabled(juliet, true)));
+    CHECK(found({"+4911", "+4922"}) == Names{"+4911 4911@montague.example"});
+    must(o.run(numbers.remove(romeo)));
+    CHECK(found({"+4911"}).empty());
+    CHECK_FALSE(o.get(numbers.has(romeo)));
+    must(o.run(numbers.put(romeo, "+4911")));
+    must(o.run(o.storage->accounts().remove(romeo)));
+    CHECK(found({"+4911"}).empty());
+}
