@@ -19,6 +19,7 @@ from chart import chart
 from rows import rows_for
 
 PASSWORD_KEYS = "keys"
+KINDS = {kind.name: kind for kind in (servers.Tern, servers.TernOnMariaDb, servers.Ejabberd, servers.Prosody, servers.Relay)}
 
 
 def arguments():
@@ -27,7 +28,7 @@ def arguments():
     parser.add_argument("--generator", default="build/release/tests/tern-bench")
     parser.add_argument("--quick", action="store_true", help="few sessions, two seconds each, one round")
     parser.add_argument("--rounds", type=int, help="rounds of each row; the median counts (3)")
-    parser.add_argument("--servers", default="tern,ejabberd,prosody,relay", help="which, by commas")
+    parser.add_argument("--servers", default="tern,tern-mariadb,ejabberd,prosody,relay", help="which, by commas")
     parser.add_argument("--rows", default="", help="only these rows, by commas; see --list")
     parser.add_argument("--list", action="store_true", help="names the rows")
     parser.add_argument("--cores", default="0,1", help="core of the servers, core of the generator")
@@ -49,9 +50,8 @@ class Comparison:
         """Running, with its accounts and their contacts."""
         if (name, archives) in self.running:
             return self.running[name, archives]
-        kinds = {"tern": servers.Tern, "ejabberd": servers.Ejabberd, "prosody": servers.Prosody, "relay": servers.Relay}
-        more = {"tern": {"binary": self.options.tern}, "relay": {"generator": self.options.generator}}.get(name, {})
-        server = kinds[name](self.directory, self.server_core, archives, **more)
+        more = {"tern": {"binary": self.options.tern}, "tern-mariadb": {"binary": self.options.tern}, "relay": {"generator": self.options.generator}}.get(name, {})
+        server = KINDS[name](self.directory, self.server_core, archives, **more)
         server.nice = self.options.nice
         server.start()
         self.running[name, archives] = server
@@ -66,7 +66,7 @@ class Comparison:
 
     def generate(self, server, work):
         command = ["nice", "-n", str(self.options.nice), "taskset", "-c", self.generator_core, self.options.generator,
-                   *map(str, work), "--port", str(server.port), "--pid", str(server.process.pid),
+                   *map(str, work), "--port", str(server.direct_port if "direct" in work else server.port), "--pid", str(server.process.pid),
                    "--keys", os.path.join(server.directory, PASSWORD_KEYS)]
         command += ["--raw"] if server.is_raw else ["--service", server.rooms]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
@@ -80,6 +80,9 @@ class Comparison:
             server = self.running[name, row.archives]
             server.stop()
             server.start()
+        kind = KINDS[name]
+        if (kind.only_archives and not row.archives) or (row.modern and kind is not servers.Tern):
+            return
         server = self.server(name, row.archives)
         if (server.is_raw and not row.raw) or (row.rooms and not server.rooms):
             return

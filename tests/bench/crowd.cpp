@@ -61,13 +61,13 @@ void Client::on_writable() {
         connection_.start_tls(crowd_.options_.domain);
         on_handshake(connection_.continue_handshake());
     } else {
-        send(login_->stream_header());
+        send(login_->first());
     }
 }
 
 void Client::on_handshake(Connection::Status status) {
     if (status == Connection::Status::closed) return lost();
-    if (status == Connection::Status::fine) send(login_->stream_header());
+    if (status == Connection::Status::fine) send(login_->first());
 }
 
 void Client::on_readable() {

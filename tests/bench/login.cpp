@@ -5,32 +5,18 @@
 
 namespace bench {
 
-namespace {
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::string between(const std::string& text, std::string_view before, std::string_view after) {
-    std::size_t start = text.find(before);
-    if (start == std::string::npos) return {};
-    start += before.size();
-    const std::size_t end = text.find(after, start);
-    return end == std::string::npos ? std::string{} : text.substr(start, end - start);
-}
-
-// The text of an element, whatever its attributes.
-std::string content(const std::string& element, const std::string& name) {
-    const std::string tagged = between(element, "<" + name, "</" + name + ">");
-    return tagged.substr(std::min(tagged.size(), tagged.find('>') + 1));
-}
-
-}  // namespace
-
 Login::Login(const Options& options, Keys& keys, unsigned number)
     : options_{options},
       keys_{keys},
       user_{options.user + std::to_string(number % options.accounts)},
       resource_{"r" + std::to_string(number / options.accounts)},
-      is_secure_{options.security == Security::direct} {}
+      is_secure_{options.security == Security::direct} {
+    if (options.login != Way::classic) modern_.emplace(options, keys, user_, number);
+}
+
+std::string Login::first() {
+    return stream_header() + (modern_ && (is_secure_ || options_.security == Security::none) ? modern_->first() : "");
+}
 
 std::string Login::stream_header() const {
     return "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
@@ -40,6 +26,7 @@ std::string Login::stream_header() const {
 
 Login::Outcome Login::step(std::string& input, std::string& output) {
     if (has(input, "<stream:error") || has(input, "<failure")) return Outcome::failed;
+    if (modern_ && is_secure_ == (options_.security != Security::none)) return step_modern(input, output);
     // The end of what each stage waits for.
     static constexpr std::string_view ends[] = {
         "</stream:features>", "/>", "</challenge>", ">", "</iq>", ">", "</iq>"};
@@ -53,6 +40,21 @@ Login::Outcome Login::step(std::string& input, std::string& output) {
     std::string element = input.substr(0, found + end.size());
     input.erase(0, element.size());
     return take(std::move(element), output);
+}
+
+Login::Outcome Login::step_modern(std::string& input, std::string& output) {
+    std::size_t end = std::string::npos;
+    for (const std::string_view tag : {"</stream:features>", "</challenge>", "</success>"})
+        if (const std::size_t found = input.find(tag); found < end) end = found + tag.size();
+    if (end == std::string::npos) return Outcome::more;
+    const std::string element = input.substr(0, end);
+    input.erase(0, end);
+    const auto outcome =
+        element.ends_with("</stream:features>") ? modern_->on_features(output) : modern_->take(element, output);
+    if (outcome == ModernLogin::Outcome::failed) return Outcome::failed;
+    if (outcome == ModernLogin::Outcome::more) return input.empty() ? Outcome::more : step_modern(input, output);
+    jid_ = modern_->jid();
+    return options_.login == Way::resume ? Outcome::ready : ready(output);
 }
 
 Login::Outcome Login::take(std::string element, std::string& output) {

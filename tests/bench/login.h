@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "tests/bench/modern_login.h"
 #include "tests/bench/options.h"
 #include "tests/bench/scram.h"
 
@@ -17,7 +18,7 @@ public:
 
     Login(const Options& options, Keys& keys, unsigned number);
 
-    std::string stream_header() const;
+    std::string first();  // what a client says when it is connected, and again under TLS
     // Takes what it understands from input, and appends to output what is to be sent.
     Outcome step(std::string& input, std::string& output);
     const std::string& jid() const { return jid_; }
@@ -25,6 +26,8 @@ public:
 private:
     enum class Stage { features, proceed, challenge, success, bind, enabled, registered };
 
+    std::string stream_header() const;
+    Outcome step_modern(std::string& input, std::string& output);
     Outcome on_features(const std::string& element, std::string& output);
     Outcome begin_sasl(const std::string& features, std::string& output);
     Outcome on_bound(const std::string& element, std::string& output);
@@ -35,6 +38,7 @@ private:
     Keys& keys_;
     std::string user_, resource_, jid_;
     std::optional<Scram> scram_;
+    std::optional<ModernLogin> modern_;
     Stage stage_ = Stage::features;
     bool is_secure_;
     bool is_authenticated_ = false;

@@ -13,10 +13,11 @@ const char* const usage =
     "  befriend   gives each of --accounts accounts --contacts contacts\n"
     "  idle       memory of --sessions sessions that do nothing\n"
     "  login      logins one after another, --parallel at a time, for --seconds\n"
+    "             --login sasl2|fast|resume: not by SASL and binding, but so\n"
     "  chat       --sessions in random pairs; who receives a message answers it; --window in flight a pair\n"
     "             --no-store: with that hint (XEP-0334)\n"
     "             --acks: stream management; who has an ack sends the next message\n"
-    "  latency    the same at a fixed --rate of messages per second\n"
+    "  latency    the same at a fixed --rate of messages per second; with --acks: until the ack\n"
     "  presence   all of --sessions tell their contacts, again and again\n"
     "  room       --sessions in one room of --service, which all hear what --window of them say\n"
     "  offline    --messages for each of --sessions accounts that are away; then they come\n"
@@ -37,6 +38,14 @@ Security security_of(const std::string& text) {
     throw std::invalid_argument{"--tls none, starttls or direct"};
 }
 
+Way way_of(const std::string& text) {
+    if (text == "classic") return Way::classic;
+    if (text == "sasl2") return Way::sasl2;
+    if (text == "fast") return Way::fast;
+    if (text == "resume") return Way::resume;
+    throw std::invalid_argument{"--login classic, sasl2, fast or resume"};
+}
+
 std::map<std::string, std::function<void(const std::string&)>> values_of(Options& options) {
     const auto text = [](std::string& field) {
         return [&field](const std::string& value) { field = value; };
@@ -55,6 +64,7 @@ std::map<std::string, std::function<void(const std::string&)>> values_of(Options
             {"--mechanism", text(options.mechanism)},
             {"--keys", text(options.keys)},
             {"--tls", [&options](const std::string& value) { options.security = security_of(value); }},
+            {"--login", [&options](const std::string& value) { options.login = way_of(value); }},
             {"--pid", number(options.pid)},
             {"--accounts", number(options.accounts)},
             {"--sessions", number(options.sessions)},

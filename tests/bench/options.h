@@ -8,6 +8,9 @@
 
 namespace bench {
 
+// classic: SASL, then binding. The others by SASL2 and Bind 2 (XEP-0388, XEP-0386): with SCRAM each time; with a token
+// (XEP-0484); with a token, resuming the session (XEP-0198).
+enum class Way { classic, sasl2, fast, resume };
 enum class Security { none, starttls, direct };
 
 struct Options {
@@ -21,6 +24,7 @@ struct Options {
     std::string mechanism = "SCRAM-SHA-1";  // PLAIN where it is not offered
     std::string keys;                       // file that remembers salted passwords between runs
     Security security = Security::none;
+    Way login = Way::classic;
     bool is_raw = false;  // no XMPP: the relay
     bool with_presence = true;
     bool is_stored = true;     // else messages carry the hint no-store, XEP-0334

@@ -16,6 +16,7 @@ class Row:
     archives: bool = False
     fresh: bool = False  # the server is started again before each run
     tls: bool = False
+    modern: bool = False  # direct TLS, SASL2 and what builds on it: the peers of Debian 12 have none of it
     raw: bool = False  # the relay can do it as well
     rooms: bool = False
     is_long: bool = False  # once, and not with --quick
@@ -28,7 +29,7 @@ class Row:
 
     def work(self, results, server):
         work = [str(argument) for argument in self.arguments(results, server)]
-        return [*work, "--tls", "starttls"] if self.tls else work
+        return [*work, "--tls", "direct" if self.modern else "starttls"] if self.tls or self.modern else work
 
 
 def per_cpu(run):
@@ -45,10 +46,12 @@ def rows_for(quick):
     def always(*work):
         return lambda results, server: work
 
-    def half_load(results, server):
-        runs = results.get(("chat", server), [])
-        rate = statistics.median(run["per_cpu"] for run in runs) / 2 if runs else 1000
-        return ["latency", *crowd, "--rate", int(rate)]
+    def half_load(of, *more):
+        def work(results, server):
+            runs = results.get((of, server), [])
+            rate = statistics.median(run["per_cpu"] for run in runs) / 2 if runs else 1000
+            return ["latency", *crowd, "--rate", int(rate), *more]
+        return work
 
     ring = 100 if quick else 500
     away = ["offline", "--accounts", accounts, "--sessions", 100 if quick else 400, "--messages", 20 if quick else 50]
@@ -59,6 +62,9 @@ def rows_for(quick):
             lambda run: run["per_session"], more_is_better=False, fresh=True, tls=True),
         Row("login", "logins per CPU-second, SCRAM", always("login", *common), per_cpu),
         Row("login-tls", "logins per CPU-second, STARTTLS, SCRAM", always("login", *common), per_cpu, tls=True),
+        Row("login-direct", "… direct TLS, SASL2 and Bind 2, SCRAM", always("login", *common, "--login", "sasl2"), per_cpu, modern=True),
+        Row("login-fast", "… with a token (FAST)", always("login", *common, "--login", "fast"), per_cpu, modern=True),
+        Row("login-resume", "… with a token, resuming the session", always("login", *common, "--login", "resume"), per_cpu, modern=True),
         Row("chat", "messages per CPU-second", always("chat", *crowd), per_cpu, raw=True),
         Row("chat-16", "… 16 at a time", always("chat", *crowd, "--window", 16), per_cpu, raw=True),
         Row("chat-1k", "… of 1 KiB", always("chat", *crowd, "--body", 1024), per_cpu, raw=True),
@@ -70,11 +76,11 @@ def rows_for(quick):
         Row("archive", "archived messages per CPU-second", always("chat", *crowd), per_cpu, archives=True),
         Row("archive-acks", "… and acked (Tern: when committed)", always("chat", *crowd, "--acks", "--window", 4), per_cpu,
             archives=True),
-        Row("archive-acks-p99", "p99 of that ack, ms", always("chat", *crowd[:-1], sessions // 10, "--acks"),
+        Row("archive-acks-p99", "p99 of that ack at half load, ms", half_load("archive-acks", "--acks"),
             lambda run: run["p99_ms"], more_is_better=False, archives=True),
         Row("latency", "p99 at 2,000 messages a second, ms", always("latency", *crowd, "--rate", 2000),
             lambda run: run["p99_ms"], more_is_better=False, raw=True),
-        Row("latency-half", "p99 at half of its own full load, ms", half_load, lambda run: run["p99_ms"], more_is_better=False),
+        Row("latency-half", "p99 at half of its own full load, ms", half_load("chat"), lambda run: run["p99_ms"], more_is_better=False),
         Row("presence", "presence deliveries per CPU-second", always("presence", "--accounts", ring, "--sessions", ring,
                                                                       "--seconds", seconds), per_cpu),
         Row("room", "room deliveries per CPU-second, 100 occupants", always("room", *common, "--sessions", 100, "--window", 4),

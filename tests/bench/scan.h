@@ -3,6 +3,7 @@
 // else, and a generator that judged XML would cost as much as the server it measures.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -79,6 +80,22 @@ inline std::string_view attribute(std::string_view tag, std::string_view name) {
         if (end != std::string_view::npos) return tag.substr(value, end - value);
     }
     return {};
+}
+
+inline bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+inline std::string between(const std::string& text, std::string_view before, std::string_view after) {
+    std::size_t start = text.find(before);
+    if (start == std::string::npos) return {};
+    start += before.size();
+    const std::size_t end = text.find(after, start);
+    return end == std::string::npos ? std::string{} : text.substr(start, end - start);
+}
+
+// The text of an element, whatever its attributes.
+inline std::string content(const std::string& element, const std::string& name) {
+    const std::string tagged = between(element, "<" + name, "</" + name + ">");
+    return tagged.substr(std::min(tagged.size(), tagged.find('>') + 1));
 }
 
 }  // namespace bench

@@ -15,14 +15,6 @@ const EVP_MD* digest(const std::string& hash) {
     return hash == "SHA-1" ? EVP_sha1() : hash == "SHA-256" ? EVP_sha256() : EVP_sha512();
 }
 
-std::string hmac(const std::string& hash, const std::string& key, std::string_view text) {
-    unsigned char value[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    HMAC(digest(hash), key.data(), static_cast<int>(key.size()),
-         reinterpret_cast<const unsigned char*>(text.data()), text.size(), value, &size);
-    return {reinterpret_cast<char*>(value), size};
-}
-
 std::string hashed(const std::string& hash, const std::string& text) {
     unsigned char value[EVP_MAX_MD_SIZE];
     unsigned size = 0;
@@ -41,6 +33,14 @@ std::string_view field(std::string_view message, char name) {
 }
 
 }  // namespace
+
+std::string hmac(const std::string& hash, const std::string& key, std::string_view text) {
+    unsigned char value[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    HMAC(digest(hash), key.data(), static_cast<int>(key.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), value, &size);
+    return {reinterpret_cast<char*>(value), size};
+}
 
 std::string base64(std::string_view bytes) {
     std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');

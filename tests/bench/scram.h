@@ -13,6 +13,15 @@ namespace bench {
 std::string base64(std::string_view bytes);
 std::string from_base64(std::string_view text);
 
+std::string hmac(const std::string& hash, const std::string& key, std::string_view text);
+
+// What an account may log in with the next time (XEP-0484), and the session that it may resume (XEP-0198).
+struct Ticket {
+    std::string token;
+    unsigned count = 0;
+    std::string session;
+};
+
 class Keys {
 public:
     explicit Keys(std::string path);
@@ -21,11 +30,13 @@ public:
     Keys& operator=(const Keys&) = delete;
     const std::string& salted(const std::string& hash, std::string_view password, const std::string& salt,
                               int iterations);
+    Ticket& ticket(const std::string& user) { return tickets_[user]; }
 
 private:
     std::string path_;
     bool has_new_ = false;
     std::map<std::string, std::string> salted_;
+    std::map<std::string, Ticket> tickets_;  // of this run
 };
 
 class Scram {

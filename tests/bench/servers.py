@@ -3,9 +3,11 @@
 
 Each is given its best: what is not needed for the work is off, caches hold all users, nothing is logged but errors."""
 
+import contextlib
 import json
 import os
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -34,6 +36,8 @@ class Server:
     name = ""
     is_raw = False
     rooms = "conference.localhost"
+    direct_port = 0  # direct TLS; 0: it has none here
+    only_archives = False
 
     def __init__(self, directory, core, archives=False):
         self.directory = os.path.join(directory, f"{self.name}-{'archive' if archives else 'plain'}")
@@ -108,6 +112,9 @@ class Tern(Server):
         super().__init__(directory, core, archives)
         self.binary = os.path.abspath(binary)
 
+    def storage_url(self):
+        return "sqlite:data/tern.db"
+
     def command(self):
         key, chain, _ = self.certificate()
         addresses = os.path.join(self.directory, "data", "addresses.json")
@@ -119,7 +126,7 @@ class Tern(Server):
 data = "data"
 workers = 1
 [storage]
-url = "sqlite:data/tern.db"
+url = "{self.storage_url()}"
 [c2s]
 listen = ["127.0.0.1:0"]
 direct_tls = ["127.0.0.1:0"]
@@ -158,7 +165,41 @@ level = "error"
                 raise RuntimeError(f"tern does not start; see {self.directory}/output")
             time.sleep(0.05)
         with open(addresses) as file:
-            self.port = int(json.load(file)["c2s"][0].rsplit(":", 1)[1])
+            bound = json.load(file)
+        self.port, self.direct_port = (int(bound[key][0].rsplit(":", 1)[1]) for key in ("c2s", "direct_tls"))
+
+
+class TernOnMariaDb(Tern):
+    """With a MariaDB of its own on the same core, whose time counts as well: it is a child of the process that becomes Tern."""
+
+    name = "tern-mariadb"
+    only_archives = True
+
+    def __init__(self, directory, core, archives=False, binary="build/release/tern"):
+        super().__init__(directory, core, archives, binary)
+        self.database_port = free_port()
+
+    def storage_url(self):
+        return f"mysql://tern:tern@127.0.0.1:{self.database_port}/tern"
+
+    def command(self):
+        files = os.path.join(self.directory, "mariadb")
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        if not os.path.exists(files):
+            subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={files}", "--skip-test-db", *as_root],
+                           check=True, capture_output=True)
+        first = self.write("first.sql", "CREATE DATABASE IF NOT EXISTS tern; CREATE USER IF NOT EXISTS tern@'%' IDENTIFIED BY 'tern';"
+                                        " GRANT ALL ON tern.* TO tern@'%';".replace("; ", ";\n"))
+        database = ["mariadbd", "--no-defaults", f"--datadir={files}", f"--socket={self.directory}/s", f"--port={self.database_port}",
+                    "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M",
+                    f"--init-file={first}", f"--pid-file={self.directory}/database.pid", *as_root]
+        tern, environment = super().command()
+        return ["sh", "-c", f"{shlex.join(database)} & exec {shlex.join(tern)}"], environment
+
+    def stop(self):
+        super().stop()
+        with contextlib.suppress(OSError, ValueError), open(f"{self.directory}/database.pid") as file:
+            os.kill(int(file.read()), signal.SIGTERM)
 
 
 class Ejabberd(Server):

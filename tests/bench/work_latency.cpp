@@ -2,6 +2,7 @@
 // Latency at a rate that does not depend on the answers: a slow server meets the same load as a fast one. And
 // the storm, where that goes on while all others drop and come back.
 #include <cstdlib>
+#include <deque>
 #include <random>
 #include <utility>
 
@@ -17,7 +18,7 @@ namespace {
 class Talk final : public Work {
 public:
     Talk(const Options& options, unsigned talking, unsigned clients)
-        : options_{options}, partner_{random_pairs(talking)}, crowd_{options, *this, clients} {
+        : options_{options}, partner_{random_pairs(talking)}, unacked_(talking), crowd_{options, *this, clients} {
         greet_as_pairs(crowd_, partner_);
     }
 
@@ -53,7 +54,12 @@ public:
         if (!id.starts_with('t')) return;
         ++arrived_;
         const Clock::time_point left{Clock::duration{std::strtoll(id.data() + 1, nullptr, 10)}};
-        latencies.add(Clock::now() - left);
+        if (!options_.with_acks) latencies.add(Clock::now() - left);
+    }
+
+    void acked(Client& client, unsigned stanzas) override {
+        auto& unacked = unacked_.at(client.number());
+        for (; stanzas > 0 && !unacked.empty(); --stanzas, unacked.pop_front()) latencies.add(Clock::now() - unacked.front());
     }
 
     Latencies latencies;
@@ -62,12 +68,16 @@ private:
     void say() {
         const auto from = static_cast<unsigned>(random_() % partner_.size());
         const std::string id = "t" + std::to_string(next_.time_since_epoch().count());
-        crowd_[from].send(message(options_, crowd_[partner_[from]].jid(), id));
+        const std::string stanza = message(options_, crowd_[partner_[from]].jid(), id);
         ++sent_;
+        if (!options_.with_acks) return crowd_[from].send(stanza);
+        unacked_[from].push_back(next_);
+        crowd_[from].send_stanzas(stanza + "<r xmlns='urn:xmpp:sm:3'/>", 1);
     }
 
     const Options& options_;
     const std::vector<unsigned> partner_;
+    std::vector<std::deque<Clock::time_point>> unacked_;  // when each should have left
     std::minstd_rand random_{7};
     Clock::time_point next_;
     std::uint64_t sent_ = 0, arrived_ = 0;

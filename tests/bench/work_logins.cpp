@@ -47,7 +47,9 @@ public:
 
     void ready(Client& client) override {
         ++logins_;
-        client.leave();
+        if (options_.login != Way::resume) return client.leave();
+        client.drop();   // the session waits for it
+        gone(client);
     }
 
     void gone(Client&) override {
