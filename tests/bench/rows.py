@@ -38,7 +38,8 @@ def per_cpu(run):
 
 def rows_for(quick):
     accounts = 300 if quick else 2000
-    sessions = 300 if quick else 2000
+    sessions = 300 if quick else 1500
+    many = 10 * sessions
     seconds = 2 if quick else 6
     common = ["--accounts", accounts, "--seconds", seconds]
     crowd = [*common, "--sessions", sessions]
@@ -49,7 +50,7 @@ def rows_for(quick):
     def half_load(of, *more):
         def work(results, server):
             runs = results.get((of, server), [])
-            rate = statistics.median(run["per_cpu"] for run in runs) / 2 if runs else 1000
+            rate = statistics.median(run["per_second"] for run in runs) / 2 if runs else 1000
             return ["latency", *crowd, "--rate", int(rate), *more]
         return work
 
@@ -71,7 +72,7 @@ def rows_for(quick):
         Row("chat-no-store", "… that need not be kept (XEP-0334)", always("chat", *crowd, "--no-store"), per_cpu),
         Row("chat-tls", "… over TLS", always("chat", *crowd), per_cpu, tls=True),
         Row("chat-acks", "… with acks (XEP-0198)", always("chat", *crowd, "--acks"), per_cpu),
-        Row("chat-grown", "… with five times the sessions", always("chat", *common, "--sessions", 5 * sessions),
+        Row("chat-grown", "… with ten times the sessions", always("chat", *common, "--sessions", many),
             per_cpu, raw=True),
         Row("archive", "archived messages per CPU-second", always("chat", *crowd), per_cpu, archives=True),
         Row("archive-acks", "… and acked (Tern: when committed)", always("chat", *crowd, "--acks", "--window", 4), per_cpu,
@@ -81,6 +82,8 @@ def rows_for(quick):
         Row("latency", "p99 at 2,000 messages a second, ms", always("latency", *crowd, "--rate", 2000),
             lambda run: run["p99_ms"], more_is_better=False, raw=True),
         Row("latency-half", "p99 at half of its own full load, ms", half_load("chat"), lambda run: run["p99_ms"], more_is_better=False),
+        Row("latency-many", "… among ten times the sessions", half_load("chat-grown", "--sessions", many), lambda run: run["p99_ms"],
+            more_is_better=False, is_long=True),
         Row("presence", "presence deliveries per CPU-second", always("presence", "--accounts", ring, "--sessions", ring,
                                                                       "--seconds", seconds), per_cpu),
         Row("room", "room deliveries per CPU-second, 100 occupants", always("room", *common, "--sessions", 100, "--window", 4),
@@ -95,5 +98,9 @@ def rows_for(quick):
             lambda run: run["sessions"] / run["cpu"], tls=True),
         Row("storm-p99", "p99 of those who stayed meanwhile, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
             source="storm"),
+        Row("storm-many", "seconds until all are back, ten times as many", always("storm", *crowd[:-1], many - 200, "--rate", 500),
+            lambda run: run["seconds"], more_is_better=False, tls=True, is_long=True),
+        Row("storm-many-p99", "… p99 of those who stayed, ms", always(), lambda run: run["p99_ms"], more_is_better=False,
+            source="storm-many", is_long=True),
     ]
     return [row for row in rows if not (quick and row.is_long)]
