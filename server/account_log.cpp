@@ -77,7 +77,7 @@ bool AccountLog::write(Passage& passage) {
     if (is_incoming && passage.kept == Keep::until_delivered && may_all_get_it_now()) {
         uncommitted_.back().xml = passage.wire();
         uncommitted_.back().receipt = Receipt::current();
-        postponed_.push_back(passage.logged_as);
+        uncommitted_.back().is_postponed = true;
         account_.worker().loop.after_output(*this);
         return true;
     }
@@ -107,16 +107,28 @@ bool AccountLog::may_all_get_it_now() const {
 }
 
 AccountLog::Uncommitted* AccountLog::find_uncommitted(storage::LogId entry) {
-    const auto found = std::find_if(uncommitted_.rbegin(), uncommitted_.rend(), [entry](const Uncommitted& each) { return each.entry == entry; });
-    return found == uncommitted_.rend() ? nullptr : &*found;
+    const auto found = std::ranges::lower_bound(uncommitted_, entry, {}, &Uncommitted::entry);
+    return found == uncommitted_.end() || found->entry != entry ? nullptr : &*found;
 }
 
-bool AccountLog::is_postponed(storage::LogId entry) const { return std::ranges::find(postponed_, entry) != postponed_.end(); }
+bool AccountLog::is_postponed(storage::LogId entry) {
+    const Uncommitted* const found = find_uncommitted(entry);
+    return found && found->is_postponed;
+}
+
+AccountLog::Uncommitted* AccountLog::next_postponed(storage::LogId after) {
+    const auto from = std::ranges::upper_bound(uncommitted_, after, {}, &Uncommitted::entry);
+    const auto found = std::find_if(from, uncommitted_.end(), [](const Uncommitted& each) { return each.is_postponed; });
+    return found == uncommitted_.end() ? nullptr : &*found;
+}
 
 // What was sent is with the kernel, or cannot be yet: what every device has need not be stored, the rest is.
 void AccountLog::on_end_of_turn() {
-    for (const storage::LogId id : std::exchange(postponed_, {})) {
-        Uncommitted& each = *find_uncommitted(id);   // not settled, for storage does not know of it
+    storage::LogId id = 0;
+    while (Uncommitted* const next = next_postponed(id)) {
+        Uncommitted& each = *next;
+        id = each.entry;
+        each.is_postponed = false;
         const auto receipt = std::move(each.receipt);
         if (std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; })) {
             settled(id, storage::Result<void>{}, receipt.get());
@@ -129,10 +141,10 @@ void AccountLog::on_end_of_turn() {
 }
 
 void AccountLog::settled(storage::LogId entry, const storage::Result<void>& committed, Receipt* receipt) {
-    const auto found = std::ranges::find(uncommitted_, entry, &Uncommitted::entry);
-    assert(found != uncommitted_.end());
+    Uncommitted* const found = find_uncommitted(entry);
+    assert(found);
     const Uncommitted settled = std::move(*found);
-    uncommitted_.erase(found);
+    uncommitted_.erase(uncommitted_.begin() + (found - uncommitted_.data()));
     if (!committed) {
         Worker& worker = account_.worker();
         ++worker.counters.not_logged;

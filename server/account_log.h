@@ -18,7 +18,6 @@
 namespace server {
 
 class Account;
-class Receipt;
 class Session;
 
 class AccountLog final : public net::EndOfTurn {
@@ -61,12 +60,14 @@ private:
         bool is_incoming;
         xmpp::Wire xml{};                       // while it is postponed: not given to storage yet
         std::shared_ptr<Receipt> receipt{};     // who waits for that
+        bool is_postponed = false;
     };
     void on_end_of_turn() override;
     void append(storage::LogEntry entry, std::shared_ptr<Receipt> receipt);
     bool may_all_get_it_now() const;
     Uncommitted* find_uncommitted(storage::LogId entry);
-    bool is_postponed(storage::LogId entry) const;
+    bool is_postponed(storage::LogId entry);
+    Uncommitted* next_postponed(storage::LogId after);
     DeviceCursor* cursor_of(const std::string& device);
     void start(Session& session);
     void wait_for_client(Session& session);
@@ -78,8 +79,7 @@ private:
 
     Account& account_;
     storage::LogId last_ = 0;
-    std::vector<Uncommitted> uncommitted_;   // by rising place; empty most of the time, and then without memory
-    std::vector<storage::LogId> postponed_;  // those of them
+    std::vector<Uncommitted> uncommitted_;   // by rising place; empty most of the time
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once
     std::vector<DeviceCursor> cursors_;
