@@ -90,6 +90,7 @@ auth::Channel MemoryTransport::channel() const {
     channel.encrypted = encrypted_;
     if (encrypted_) {
         channel.tls_exporter = "what both ends of this connection know";
+        channel.tls_server_end_point = "the hash of a certificate";
         channel.tls_version = "0304";
     }
     return channel;
