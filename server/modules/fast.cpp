@@ -7,6 +7,7 @@
 // is stored is a random seed, the token is HMAC(a key, seed and whose it is), and the key is in a file beside the database
 // (key_file.h): who has the database alone can make no token. Without the file all tokens are void, and clients log in
 // with their keys.
+#include <algorithm>
 #include <charconv>
 
 #include "auth/crypto.h"

@@ -3,6 +3,8 @@
 // a client that has just proved its password, and asks for it; without asking from one that sends the password itself
 // (PLAIN). The tasks are offered to everybody, so that nobody learns whose account lacks what; where there is nothing to
 // do, <success/> comes at once. Salt and iterations are the account's, since all its verifiers share them.
+#include <algorithm>
+
 #include "auth/crypto.h"
 #include "auth/scram.h"
 #include "server/host.h"
