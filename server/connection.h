@@ -19,7 +19,7 @@ class Connection final : public Transport, public net::Pollable, public net::End
 public:
     // Takes over the socket, which is non-blocking. The worker owns the connection: Worker::adopt.
     Connection(Worker& worker, int socket, std::string peer_address, bool direct_tls);
-    ~Connection();
+    ~Connection() override;
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 

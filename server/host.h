@@ -89,7 +89,7 @@ public:
         module_ = module;
         call_ = [](void* self, A... arguments) -> R { return (static_cast<M*>(self)->*Method)(std::forward<A>(arguments)...); };
     }
-    R operator()(A... arguments) const { return call_ ? call_(module_, std::forward<A>(arguments)...) : R{}; }
+    R operator()(A... arguments) const { return call_ ? call_(module_, std::forward<A>(arguments)...) : R(); }
 
 private:
     void* module_ = nullptr;

@@ -129,7 +129,7 @@ std::optional<storage::StorageError> prepare(Server& server, const net::Clock& c
         const auto prepared = co_await task;
         if (!prepared) found = prepared.error();
     };
-    storage::detach(preparing(server, problem), [&](std::exception_ptr exception) {
+    storage::detach(preparing(server, problem), [&](const std::exception_ptr& exception) {
         if (exception) problem.emplace(storage::StorageError::Kind::broken, "preparing failed inside the server");
         is_done = true;
     });

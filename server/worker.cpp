@@ -2,6 +2,8 @@
 // The session table of one worker: which accounts are loaded, and how they come and go.
 #include "server/worker.h"
 
+#include <algorithm>
+
 #include "server/config.h"
 #include "server/connection.h"
 #include "server/log.h"
@@ -102,7 +104,7 @@ storage::Task<void> Worker::fetch(xmpp::Jid bare) {
 }
 
 // Those who waited are called in the order in which they came; one of them may already ask for the account again.
-void Worker::settle(const std::string& bare, std::shared_ptr<Account> account, bool failed) {
+void Worker::settle(const std::string& bare, const std::shared_ptr<Account>& account, bool failed) {
     const auto entry = accounts_.find(bare);
     if (entry == accounts_.end()) return;
     if (std::exchange(entry->second.is_stale, false)) return spawn("loading an account", fetch(*xmpp::Jid::parse(bare)));

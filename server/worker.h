@@ -90,7 +90,7 @@ private:
         std::vector<Found> waiting;
     };
     storage::Task<void> fetch(xmpp::Jid bare);
-    void settle(const std::string& bare, std::shared_ptr<Account> account, bool failed);
+    void settle(const std::string& bare, const std::shared_ptr<Account>& account, bool failed);
     void drop_idle();
 
     std::unordered_map<std::string, Entry, xmpp::TextHash, std::equal_to<>> accounts_;

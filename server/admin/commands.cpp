@@ -123,9 +123,9 @@ xmpp::Result<Arguments, Problem> check(const Command& command, const Json& value
         if (!value) return failure(Kind::bad_request, std::string{parameter.name} + " must be " + expected);
         checked[std::string{parameter.name}] = std::move(*value);
     }
-    for (const auto& [name, value] : values.items())
-        if (std::none_of(command.parameters.begin(), command.parameters.end(), [&](const Parameter& known) { return known.name == name; }))
-            return failure(Kind::bad_request, "\"" + std::string{command.name} + "\" has no parameter \"" + name + "\"");
+    for (const auto& given : values.items())
+        if (std::ranges::find(command.parameters, given.key(), &Parameter::name) == command.parameters.end())
+            return failure(Kind::bad_request, "\"" + std::string{command.name} + "\" has no parameter \"" + given.key() + "\"");
     return Arguments{std::move(checked)};
 }
 

@@ -138,7 +138,7 @@ void start_lanes(Hashing& hashing, storage::Time now) {
     const std::size_t wanted = std::min<std::size_t>(hashing.entries.size(), std::max(2u, std::thread::hardware_concurrency()) * 2);
     hashing.lanes = wanted;
     for (std::size_t lane = 0; lane < wanted; ++lane)
-        storage::detach(run_lane(hashing, now), [&hashing](std::exception_ptr exception) {
+        storage::detach(run_lane(hashing, now), [&hashing](const std::exception_ptr& exception) {
             if (exception) hashing.exception = exception;
             if (--hashing.lanes == 0 && hashing.waiting) std::exchange(hashing.waiting, nullptr).resume();
         });

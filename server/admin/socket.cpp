@@ -203,7 +203,7 @@ void AdminSocket::State::Client::start(Json request) {
         client->answer(result);
     };
     storage::detach(working(state_.shared_from_this(), shared_from_this(), command, std::move(parameters)),
-                    [state = state_.shared_from_this(), client = shared_from_this(), command](std::exception_ptr exception) {
+                    [state = state_.shared_from_this(), client = shared_from_this(), command](const std::exception_ptr& exception) {
                         if (exception) {
                             log::error("admin command failed", {{"command", command->name}, {"error", text_of(exception)}});
                             client->answer(failure(Problem::Kind::internal, "the command failed inside the server"));

@@ -31,6 +31,16 @@ bool take_text(const Json& body, const char* name, std::string& into) {
     return text.has_value();
 }
 
+namespace {
+
+Response too_many(std::chrono::seconds wait) {
+    Response response = problem(429, "too-many", "Too many requests; try again later.");
+    response.headers.emplace_back("Retry-After", std::to_string(wait.count()));
+    return response;
+}
+
+}  // namespace
+
 storage::Task<xmpp::Result<Caller, Response>> caller_of(Service& service, const Request& request) {
     const auto unauthorized = [] {
         Response response = problem(401, "unauthorized", "Send the address of the account and the key of a device (Basic).");
@@ -48,9 +58,7 @@ storage::Task<xmpp::Result<Caller, Response>> caller_of(Service& service, const 
     const auto jid = xmpp::Jid::parse(decoded->substr(0, colon));
     if (!jid || !jid->is_bare() || !service.server.config()->is_local(jid->domainpart())) co_return xmpp::Failure{unauthorized()};
     if (const auto wait = service.key_checks.take(auth::network_of(request.client_address), service.loop.wall()); wait.count() > 0) {
-        Response response = problem(429, "too-many", "Too many requests; try again later.");
-        response.headers.emplace_back("Retry-After", std::to_string(wait.count()));
-        co_return xmpp::Failure{std::move(response)};
+        co_return xmpp::Failure{too_many(wait)};
     }
     auto checking = auth::device_of_key(service.server.storage(), service.server.hashes(), service.server.fake_salt_secret(), *jid, decoded->substr(colon + 1),
                                         [address = request.client_address](const storage::Device& device) { return may_come_from(device, address); });

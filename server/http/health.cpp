@@ -24,7 +24,7 @@ Task<void> probe(Service& service) {
 
 Task<Response> readyz(Service& service, Request) {
     if (service.server.storage().is_healthy()) co_return json_response(200, {{"status", "ready"}});
-    if (!std::exchange(service.probing, true)) storage::detach(probe(service), [&service](std::exception_ptr) { service.probing = false; });
+    if (!std::exchange(service.probing, true)) storage::detach(probe(service), [&service](const std::exception_ptr&) { service.probing = false; });
     co_return json_response(503, {{"status", "not ready"}, {"storage", "unavailable"}});
 }
 

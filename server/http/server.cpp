@@ -157,7 +157,7 @@ void HttpServer::State::accept(int socket, const std::string& peer, bool tls) {
     connections.insert(connection.get());
     service.connections = connections.size();
     ++by_address[peer];
-    storage::detach(connection->serve(), [this, connection](std::exception_ptr exception) {
+    storage::detach(connection->serve(), [this, connection](const std::exception_ptr& exception) {
         if (exception) log::error("HTTP connection failed inside the server", {{"address", connection->peer()}, {"error", what(exception)}});
         connection->close();
         connections.erase(connection.get());

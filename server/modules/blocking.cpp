@@ -2,6 +2,7 @@
 // XEP-0191 1.3: Blocking Command — a list of JIDs, per account, whose stanzas do not come in and to whom none go out.
 // "Polite blocking" (§4): subscriptions stay. One's own account and one's own server cannot be shut out, whatever the
 // list says. Leaves out privacy lists (XEP-0016, §5).
+#include <algorithm>
 #include <set>
 
 #include "server/account.h"

@@ -76,8 +76,7 @@ private:
 
     static void append_sorted(std::string& s, std::vector<std::string> names) {
         std::ranges::sort(names);
-        const auto repeated = std::ranges::unique(names);
-        names.erase(repeated.begin(), repeated.end());
+        names.erase(std::unique(names.begin(), names.end()), names.end());
         for (const std::string& name : names) s.append(name) += '<';
     }
 

@@ -69,8 +69,7 @@ private:
         // Several modules may need the same feature; XEP-0115 §5.4 takes a repeated one for an attack.
         std::vector<std::string_view> features{of.features.begin(), of.features.end()};
         std::ranges::sort(features);
-        const auto repeated = std::ranges::unique(features);
-        features.erase(repeated.begin(), repeated.end());
+        features.erase(std::unique(features.begin(), features.end()), features.end());
         for (const std::string_view feature : features) w.open("feature").attr("var", feature).close();
         // XEP-0128 §2
         std::vector<xmpp::DataForm> forms = of.forms;

@@ -182,7 +182,7 @@ bool set_names(X509* certificate, const std::string& name) {
         if (ASN1_STRING_set(text, name.data(), static_cast<int>(name.size())) != 1) return false;
     }
     if (sk_GENERAL_NAME_push(names.get(), entry.get()) <= 0) return false;
-    entry.release();
+    static_cast<void>(entry.release());
     return X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) == 1;
 }
 

@@ -155,7 +155,7 @@ bool Loop::poll(Duration wait) {
     for (int i = 0; i < count; ++i) {
         const int fd = events[i].data.fd;
         if (fd == wake_) {
-            std::uint64_t drained;
+            std::uint64_t drained = 0;
             [[maybe_unused]] const auto got = ::read(wake_, &drained, sizeof drained);
             continue;
         }

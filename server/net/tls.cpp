@@ -279,7 +279,7 @@ xmpp::Result<std::shared_ptr<TlsContext>, TlsProblem> TlsContext::load(const std
     SSL_CTX_set_tlsext_servername_arg(first.get(), table.get());
     if (SSL_CTX_set_ex_data(first.get(), certificates_index(), table.get()) != 1)
         return xmpp::Failure{TlsProblem{"TLS cannot be set up: " + take_reason()}};
-    table.release();  // now the context's
+    static_cast<void>(table.release());  // now the context's
     return std::shared_ptr<TlsContext>{
         new TlsContext{std::make_unique<State>(State{std::move(first), certificates})}};
 }

@@ -103,10 +103,9 @@ void Pool::work(Seat& seat) {
 
 // Under the lock, from the front: requests keep their order.
 std::vector<Request*> Pool::take() {
-    const Access kind = waiting_.front()->access;
-    const std::size_t most = kind == Access::transact ? 1 : together_;
+    const bool are_reads = waiting_.front()->access == Access::read;
     std::vector<Request*> batch;
-    while (!waiting_.empty() && batch.size() < most && waiting_.front()->access == kind) {
+    while (!waiting_.empty() && batch.size() < together_ && (waiting_.front()->access == Access::read) == are_reads) {
         batch.push_back(waiting_.front());
         waiting_.pop_front();
     }
@@ -117,15 +116,25 @@ std::vector<Request*> Pool::take() {
 
 namespace {
 
-// One transaction for all. What one of them finds out about its rows is no failure of the others.
+// One transaction for all. What one of them finds out about its rows, and takes back, is no failure of the others.
 class Together final : public Work {
 public:
     explicit Together(const std::vector<Request*>& requests) : requests_{requests} {}
     bool run(Connection& connection) override {
-        return std::ranges::all_of(requests_, [&](Request* request) { return request->run(connection) || !connection.failed(); });
+        return std::ranges::all_of(requests_, [&](Request* request) { return run_one(connection, *request); });
     }
 
 private:
+    static bool run_one(Connection& connection, Request& request) {
+        if (request.access == Access::transact) connection.execute("SAVEPOINT one");
+        const bool keep = !connection.failed() && request.run(connection);
+        if (request.access == Access::transact && !connection.failed()) {
+            if (!keep) connection.execute("ROLLBACK TO one");
+            connection.execute("RELEASE one");
+        }
+        return !connection.failed();
+    }
+
     const std::vector<Request*>& requests_;
 };
 
@@ -137,10 +146,16 @@ void Pool::perform(const std::vector<Request*>& batch, Seat& seat, const Pause& 
         if (Clock::now() <= request->deadline) timely.push_back(request);
         else request->fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
     }
-    if (timely.size() > 1 && timely.front()->access == Access::set) {
+    if (timely.size() > 1 && timely.front()->access != Access::read) {
         Together together{timely};
-        if (!seat.attempt(Access::transact, together).error) return;
-        // Each may be done twice, and by itself it gets its own error.
+        const Seat::Outcome outcome = seat.attempt(Access::transact, together);
+        if (!outcome.error) return;
+        // By itself each gets its own error. A transaction that may have been committed is not done again.
+        if (outcome.is_unknown)
+            std::erase_if(timely, [&](Request* request) {
+                if (request->access == Access::transact) request->fail(to_storage_error(*outcome.error));
+                return request->access == Access::transact;
+            });
     }
     for (Request* const request : timely) sql::perform(*request, seat, pause);
 }

@@ -42,8 +42,8 @@ void perform(Request& request, Seat& seat, const std::function<bool(std::chrono:
 
 class Pool {
 public:
-    // `together`: how many waiting requests of one kind a thread takes at once. Those that set something share a transaction,
-    // so that their commits cost one.
+    // `together`: how many waiting requests a thread takes at once, reads or writes. Writes share a transaction, so that their
+    // commits cost one; more than one only where this pool has all writes of the database, which SQLite asks for.
     Pool(std::string name, std::vector<Seat> seats, std::size_t waiting, std::size_t together = 1);
     ~Pool();  // after all that wait were worked on, or have failed
     Pool(const Pool&) = delete;
