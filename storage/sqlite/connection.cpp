@@ -196,7 +196,7 @@ public:
         connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -32000"
                                                       : "PRAGMA cache_size = -8000");
         connection->execute(
-            "PRAGMA wal_autocheckpoint = 8000");  // 32 MB: pages that change often are copied once
+            "PRAGMA wal_autocheckpoint = 1000");  // 4 MB: the commit that copies them keeps acks waiting
         if (settings_.most_pages > 0) {
             connection->execute("PRAGMA max_page_count = " + std::to_string(settings_.most_pages));
         }
