@@ -69,7 +69,7 @@ void Connection::on_ready(std::uint32_t events) {
     if (tls_ && has_come) tls_->note_readable();
     if (handshaking_) return continue_handshake();
     if (events & EPOLLOUT) flush();
-    if (over_ || !has_come) return;
+    if (over_ || handshaking_ || !has_come) return;
     if (wants_input()) read();
     else poll_for(polled_ & EPOLLOUT);
 }
@@ -106,7 +106,7 @@ void Connection::read() {
         if (progress == Progress::want_write) return poll_for(EPOLLIN | EPOLLOUT);
         if (progress == Progress::want_read) return;
         if (taken >= buffer.size() && !tls_->has_pending()) return;
-    } while (polled_ != 0 && (input_wanted_ || closing_));
+    } while (polled_ != 0 && (wants_input() || closing_));
 }
 
 void Connection::want_input(bool wanted) {

@@ -71,6 +71,7 @@ void welcome(Server& server, const Invitation& invitation, const xmpp::Jid& gues
 
 storage::Task<xmpp::Result<auth::Registration::Issued, auth::RegistrationError>> confirm_registration(
     Server& server, std::optional<Invitation> invitation, Confirmation confirmation) {
+    if (invitation && !is_for_numbers(*invitation, *server.config())) invitation.reset();   // it may have been shown after the number
     // Used before there is a key, so that two guests do not share the last use; a wrong PIN gives it back.
     if (invitation) {
         auto using_up = server.invitations().use(invitation->id);

@@ -21,6 +21,7 @@ struct Stream::Login {
     std::unique_ptr<LoginTasks> tasks;      // XEP-0388: the proof is there, <success/> is not
     bool was_continued = false;             // there were some
     unsigned failures = 0;
+    std::optional<net::Duration> patience_ends; // of whoever registers or links: no stream stays for ever without a login
 };
 
 }  // namespace server

@@ -20,6 +20,7 @@ using xmpp::StreamError;
 namespace ns = xmpp::ns;
 
 constexpr std::size_t longest_lang = 35;  // RFC 5646 §4.4.1
+constexpr int extensions = 3;             // of the first one's time, that all extensions of a login come to
 
 Stream::Stream(Worker& worker, Transport& transport)
     : worker_{&worker}, transport_{&transport}, login_{std::make_unique<Login>()}, framer_{worker.login_limits} {}
@@ -320,7 +321,11 @@ void Stream::end_session(bool may_be_resumed) {
 // ---- in-band registration: RFC 6120 has no say in it, XEP-0077 does (a module) ---------------------------------------------
 
 void Stream::extend_login(net::Duration time) {
-    if (transport_ && phase_ != Phase::closing) transport_->extend_login(time);
+    if (!transport_ || phase_ == Phase::closing || !login_) return;
+    const net::Duration now = worker_->loop.now();
+    if (!login_->patience_ends) login_->patience_ends = now + extensions * time;
+    time = std::min(time, *login_->patience_ends - now);
+    if (time > net::Duration::zero()) transport_->extend_login(time);
 }
 
 bool Stream::may_register() const {

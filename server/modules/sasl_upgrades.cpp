@@ -154,7 +154,7 @@ private:
         auto adding = worker_.storage().accounts().add_verifier(account, std::move(device), hash, std::move(verifier));
         const auto added = co_await adding;
         if (!added && added.error().kind != storage::StorageError::Kind::not_found) co_return false;
-        log::info("verifier added", {{"jid", jid.text()}, {"mechanism", hash == Hash::sha256 ? "SCRAM-SHA-256" : hash == Hash::sha512 ? "SCRAM-SHA-512" : "SCRAM-SHA-1"}});
+        if (added) log::info("verifier added", {{"jid", jid.text()}, {"mechanism", hash == Hash::sha256 ? "SCRAM-SHA-256" : hash == Hash::sha512 ? "SCRAM-SHA-512" : "SCRAM-SHA-1"}});
         auto finding = worker_.storage().accounts().find(jid);
         const auto found = co_await finding;
         if (found && *found) worker_.server.partial_accounts().set(jid, lacks_of(**found));

@@ -92,7 +92,6 @@ void Pool::work(Seat& seat) {
         const std::vector<Request*> batch = take();
         lock.unlock();
         perform(batch, seat, pause);
-        for (Request* const request : batch) request->finish();
         lock.lock();
         in_work_ -= batch.size();  // not before the answers are in the mailbox: an orderly end waits for that
     }
@@ -104,8 +103,10 @@ void Pool::work(Seat& seat) {
 // Under the lock, from the front: requests keep their order.
 std::vector<Request*> Pool::take() {
     const bool are_reads = waiting_.front()->access == Access::read;
+    // Of reads only its share: a slow one shall not keep back what another thread could answer.
+    const std::size_t most = are_reads ? std::min(together_, (waiting_.size() + asleep_) / (asleep_ + 1)) : together_;
     std::vector<Request*> batch;
-    while (!waiting_.empty() && batch.size() < together_ && (waiting_.front()->access == Access::read) == are_reads) {
+    while (!waiting_.empty() && batch.size() < most && (waiting_.front()->access == Access::read) == are_reads) {
         batch.push_back(waiting_.front());
         waiting_.pop_front();
     }
@@ -140,24 +141,37 @@ private:
 
 }  // namespace
 
+// Each is told as soon as it has ended.
 void Pool::perform(const std::vector<Request*>& batch, Seat& seat, const Pause& pause) {
-    std::vector<Request*> timely;
-    for (Request* const request : batch) {
-        if (Clock::now() <= request->deadline) timely.push_back(request);
-        else request->fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
-    }
+    const auto is_late = [](Request* request) {
+        if (Clock::now() <= request->deadline) return false;
+        request->fail({StorageError::Kind::unavailable, "waited too long for a connection to the database"});
+        request->finish();
+        return true;
+    };
+    std::vector<Request*> timely = batch;
+    std::erase_if(timely, is_late);
     if (timely.size() > 1 && timely.front()->access != Access::read) {
         Together together{timely};
         const Seat::Outcome outcome = seat.attempt(Access::transact, together);
-        if (!outcome.error) return;
+        if (!outcome.error) {
+            for (Request* const request : timely) request->finish();
+            return;
+        }
         // By itself each gets its own error. A transaction that may have been committed is not done again.
         if (outcome.is_unknown)
             std::erase_if(timely, [&](Request* request) {
-                if (request->access == Access::transact) request->fail(to_storage_error(*outcome.error));
-                return request->access == Access::transact;
+                if (request->access != Access::transact) return false;
+                request->fail(to_storage_error(*outcome.error));
+                request->finish();
+                return true;
             });
     }
-    for (Request* const request : timely) sql::perform(*request, seat, pause);
+    for (Request* const request : timely) {
+        if (is_late(request)) continue;
+        sql::perform(*request, seat, pause);
+        request->finish();
+    }
 }
 
 bool Pool::pause(std::chrono::milliseconds how_long) {
