@@ -15,6 +15,15 @@ bool may_come_from(const storage::Device& device, std::string_view address) {
     return networks.empty() || std::ranges::any_of(networks, [&](std::string_view network) { return net::is_in_network(address, network); });
 }
 
+std::string_view to_string(storage::DeviceRole role) {
+    switch (role) {
+        case storage::DeviceRole::password: return "password";
+        case storage::DeviceRole::primary: return "primary";
+        case storage::DeviceRole::companion: return "companion";
+    }
+    return "";
+}
+
 Account::Account(Worker& worker, storage::Account record)
     : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {}
 

@@ -59,5 +59,6 @@ private:
 // Whether a device may log in from there: its user or an admin may have said where it is used (Device::networks). Elsewhere
 // its key is as good as none.
 bool may_come_from(const storage::Device& device, std::string_view address);
+std::string_view to_string(storage::DeviceRole role);
 
 }  // namespace server

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <limits>
 
+#include "server/account.h"
+#include "server/roster.h"
 #include "xmpp/date_time.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/stanza.h"
@@ -26,20 +28,6 @@ constexpr std::string_view ns_pie = "urn:xmpp:pie:0", ns_account = "urn:tern:acc
 constexpr std::string_view waiting = "waiting:", archive = "archive:";   // what `next` begins with; behind it, the last entry
 constexpr std::size_t page = 50;                                         // messages of a piece
 
-std::string_view name_of(storage::DeviceRole role) {
-    switch (role) {
-        case storage::DeviceRole::password: return "password";
-        case storage::DeviceRole::primary: return "primary";
-        case storage::DeviceRole::companion: return "companion";
-    }
-    return "";
-}
-
-std::string_view name_of(storage::Subscription subscription) {
-    constexpr std::string_view names[] = {"none", "to", "from", "both"};
-    return names[static_cast<std::size_t>(subscription)];
-}
-
 std::string begin(const storage::Account& account) {
     std::string xml = "<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='";
     xml.append(ns_pie).append("'><host jid='");
@@ -54,7 +42,7 @@ std::string described(const storage::Account& account) {
     w.open("account", ns_account).attr_if("phone", account.phone).attr("created", xmpp::format_date_time(account.created));
     if (account.last_logout != storage::Time{}) w.attr("last-logout", xmpp::format_date_time(account.last_logout)).attr_if("last-status", account.last_status);
     for (const storage::Device& device : account.devices) {
-        w.open("device").attr("id", device.id).attr("role", name_of(device.role)).attr_if("name", device.name).attr_if("software", device.software);
+        w.open("device").attr("id", device.id).attr("role", to_string(device.role)).attr_if("name", device.name).attr_if("software", device.software);
         w.attr("created", xmpp::format_date_time(device.created)).attr("last-seen", xmpp::format_date_time(device.last_seen));
         w.attr_if("linked-by", device.linked_by).attr_if("omemo-id", device.omemo_id).attr_if("networks", device.networks);
         if (!device.identity_key.empty()) w.leaf("identity-key", device.identity_key);   // its public half
@@ -69,7 +57,7 @@ std::string described(const std::vector<storage::RosterItem>& items) {
     w.open("query", xmpp::ns::roster);
     for (const storage::RosterItem& item : items) {
         if (!item.in_roster || item.removed) continue;
-        w.open("item").attr("jid", item.jid.text()).attr_if("name", item.name).attr("subscription", name_of(item.subscription));
+        w.open("item").attr("jid", item.jid.text()).attr_if("name", item.name).attr("subscription", to_string(item.subscription));
         if (item.ask) w.attr("ask", "subscribe");
         if (item.approved) w.attr("approved", "true");
         for (const std::string& group : item.groups) w.leaf("group", group);

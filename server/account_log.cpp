@@ -125,16 +125,15 @@ AccountLog::Uncommitted* AccountLog::next_postponed(storage::LogId after) {
 // What was sent is with the kernel, or cannot be yet: what every device has need not be stored, the rest is.
 void AccountLog::on_end_of_turn() {
     storage::LogId id = 0;
-    while (Uncommitted* const next = next_postponed(id)) {
-        Uncommitted& each = *next;
-        id = each.entry;
-        each.is_postponed = false;
-        const auto receipt = std::move(each.receipt);
+    while (Uncommitted* const each = next_postponed(id)) {
+        id = each->entry;
+        each->is_postponed = false;
+        const auto receipt = std::move(each->receipt);
         if (std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; })) {
             settled(id, storage::Result<void>{}, receipt.get());
             continue;
         }
-        append(entry_of(account_, id, storage::Direction::incoming, each.stanza, each.stanza.from(), std::move(each.xml)), receipt);
+        append(entry_of(account_, id, storage::Direction::incoming, each->stanza, each->stanza.from(), std::move(each->xml)), receipt);
         for (const DeviceCursor& cursor : cursors_)
             if (cursor.at >= id) account_.worker().storage().messages().advance_cursor(account_.id(), cursor.device, cursor.at);
     }

@@ -23,16 +23,6 @@ namespace {
 constexpr std::size_t most_tombstones = 100;
 constexpr std::size_t tombstones_kept = 50;
 
-std::string_view to_string(Subscription subscription) {
-    switch (subscription) {
-        case Subscription::none: return "none";
-        case Subscription::to: return "to";
-        case Subscription::from: return "from";
-        case Subscription::both: return "both";
-    }
-    return "none";
-}
-
 // Whether clients see a difference. An item that was set to what it is already counts: its client waits for the push.
 bool is_news(const RosterItem* was, const RosterItem& item) {
     if (!was || !was->in_roster || !item.in_roster) return item.in_roster || (was && was->in_roster);
@@ -44,6 +34,16 @@ bool is_news(const RosterItem* was, const RosterItem& item) {
 }
 
 }  // namespace
+
+std::string_view to_string(Subscription subscription) {
+    switch (subscription) {
+        case Subscription::none: return "none";
+        case Subscription::to: return "to";
+        case Subscription::from: return "from";
+        case Subscription::both: return "both";
+    }
+    return "none";
+}
 
 void Roster::open(std::vector<RosterItem> items) {
     for (RosterItem& item : items) {

@@ -16,6 +16,8 @@
 
 namespace server {
 
+std::string_view to_string(storage::Subscription subscription);   // RFC 6121 §2.1.2.5
+
 class Account;
 class Session;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "auth/passwords.h"
+#include "server/account.h"
 #include "server/account_export.h"
 #include "server/admin/everywhere.h"
 #include "server/admin/groups.h"
@@ -30,15 +31,6 @@ xmpp::Failure<Problem> failure_of_password(const auth::PasswordError& error) {
     return failure(Kind::internal, "unknown");
 }
 
-std::string_view name_of(storage::DeviceRole role) {
-    switch (role) {
-        case storage::DeviceRole::password: return "password";
-        case storage::DeviceRole::primary: return "primary";
-        case storage::DeviceRole::companion: return "companion";
-    }
-    return "";
-}
-
 Json device_rows(const std::vector<storage::Device>& devices, const Json& sessions, const std::vector<storage::PushRegistration>& woken) {
     Json rows = Json::array();
     for (const storage::Device& device : devices) {
@@ -46,7 +38,7 @@ Json device_rows(const std::vector<storage::Device>& devices, const Json& sessio
         for (const storage::PushRegistration& registration : woken)
             if (registration.device == device.id) push.append(push.empty() ? "" : ", ").append(registration.service.text()).append(registration.node.empty() ? "" : " ").append(registration.node);
         const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
-        rows.push_back({{"id", device.id}, {"name", device.name}, {"role", name_of(device.role)}, {"software", device.software},
+        rows.push_back({{"id", device.id}, {"name", device.name}, {"role", server::to_string(device.role)}, {"software", device.software},
                         {"linked_by", device.linked_by}, {"networks", device.networks}, {"push", std::move(push)}, {"omemo_id", device.omemo_id}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
     }
     return rows;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "auth/devices.h"
+#include "server/account.h"
 #include "server/http/body.h"
 #include "server/http/routes.h"
 #include "server/http/service.h"
@@ -13,15 +14,6 @@ namespace server::http {
 namespace {
 
 using storage::Task;
-
-std::string_view name_of(storage::DeviceRole role) {
-    switch (role) {
-        case storage::DeviceRole::password: return "password";
-        case storage::DeviceRole::primary: return "primary";
-        case storage::DeviceRole::companion: return "companion";
-    }
-    return "";
-}
 
 Response not_now() { return problem(503, "unavailable", "Storage does not answer at the moment; try again later."); }
 
@@ -35,7 +27,7 @@ Task<Response> list(Service& service, Request request) {
     Json devices = Json::array();
     if (*account)
         for (const storage::Device& device : (*account)->devices)
-            devices.push_back({{"id", device.id}, {"name", device.name}, {"software", device.software}, {"role", name_of(device.role)},
+            devices.push_back({{"id", device.id}, {"name", device.name}, {"software", device.software}, {"role", server::to_string(device.role)},
                                {"linked_by", device.linked_by}, {"created", xmpp::format_date_time(device.created)},
                                {"last_seen", xmpp::format_date_time(device.last_seen)}, {"identity_key", device.identity_key},
                                {"signature", device.identity_signature}, {"omemo_id", device.omemo_id}, {"is_this", device.id == caller->device}});

@@ -28,15 +28,6 @@ using xmpp::StanzaError;
 constexpr std::string_view ns = "urn:xmpp:cam:0";
 constexpr std::string_view ns_devices = "urn:tern:devices:0";
 
-std::string_view name_of(DeviceRole role) {
-    switch (role) {
-        case DeviceRole::password: return "password";
-        case DeviceRole::primary: return "primary";
-        case DeviceRole::companion: return "companion";
-    }
-    return "";
-}
-
 bool is_connected(const Account& account, const Device& device) {
     return std::ranges::any_of(account.sessions(), [&](const auto& session) { return session->device() == device.id; });
 }
@@ -115,7 +106,7 @@ private:
             if (!device.name.empty()) w.leaf("device", device.name);
             w.close();
         }
-        w.open("device", ns_devices).attr("role", name_of(device.role)).attr_if("linked-by", device.linked_by).attr_if("omemo-id", device.omemo_id);
+        w.open("device", ns_devices).attr("role", to_string(device.role)).attr_if("linked-by", device.linked_by).attr_if("omemo-id", device.omemo_id);
         if (!device.identity_key.empty()) w.leaf("identity-key", device.identity_key);
         if (!device.identity_signature.empty()) w.leaf("signature", device.identity_signature);
         for (const storage::PushRegistration& registration : woken)
@@ -175,7 +166,7 @@ private:
         }
         for (const Device& device : *devices) {
             const bool is_this = device.id == dialog.device;
-            form.rows.push_back({title_of(device), std::string{name_of(device.role)}, is_this ? "this one" : is_connected(*dialog.account, device) ? "yes" : "no",
+            form.rows.push_back({title_of(device), std::string{to_string(device.role)}, is_this ? "this one" : is_connected(*dialog.account, device) ? "yes" : "no",
                                  xmpp::format_date_time(device.last_seen), device.id});
         }
         co_return CommandOutcome::shown(std::move(form));

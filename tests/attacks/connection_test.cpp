@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/attacks/attacked.h"
+#include "tests/support/comes_true.h"
 
 using namespace tests;
 using namespace std::chrono_literals;
@@ -23,15 +24,6 @@ bool is_admitted(const Attacked& attacked) {
     client.send(header());
     const auto features = client.next();
     return features && features->name == "features";
-}
-
-bool comes_true(const std::function<bool()>& condition, std::chrono::seconds wait = 10s) {
-    const auto until = std::chrono::steady_clock::now() + wait;
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > until) return false;
-        std::this_thread::sleep_for(5ms);  // the server's own doing has no other sign
-    }
-    return true;
 }
 
 // How far somebody comes who will never log in.

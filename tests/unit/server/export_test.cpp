@@ -4,12 +4,12 @@
 #include <sstream>
 
 #include <catch2/catch.hpp>
-#include <curl/curl.h>
 #include <sys/stat.h>
 
 #include "server/account_export.h"
 #include "server/admin/command_line.h"
 #include "tests/unit/server/admin_client.h"
+#include "tests/unit/server/web_client.h"
 #include "xmpp/base64.h"
 #include "xmpp/parser.h"
 #include "xmpp/stanza.h"
@@ -20,30 +20,8 @@ using namespace tests;
 
 constexpr std::size_t messages = 180;   // several pages
 
-struct Reply {
-    long status = 0;
-    std::string body, headers;
-};
-
-Reply fetch(const RunningServer& running, const std::string& path, const std::string& method = "GET", long version = CURL_HTTP_VERSION_1_1) {
-    const std::unique_ptr<CURL, void (*)(CURL*)> curl{curl_easy_init(), curl_easy_cleanup};
-    const auto append = +[](char* bytes, std::size_t size, std::size_t count, void* into) {
-        static_cast<std::string*>(into)->append(bytes, size * count);
-        return size * count;
-    };
-    Reply reply;
-    curl_easy_setopt(curl.get(), CURLOPT_URL, ("http://" + running.web->addresses().http.front() + path).c_str());
-    curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 60L);
-    curl_easy_setopt(curl.get(), CURLOPT_HTTP_VERSION, version);
-    if (method == "HEAD") curl_easy_setopt(curl.get(), CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
-    curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &reply.body);
-    curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, append);
-    curl_easy_setopt(curl.get(), CURLOPT_HEADERDATA, &reply.headers);
-    REQUIRE(curl_easy_perform(curl.get()) == CURLE_OK);
-    curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &reply.status);
-    return reply;
+WebReply fetch(const RunningServer& running, const std::string& path, const std::string& method = "GET", long version = CURL_HTTP_VERSION_1_1) {
+    return tests::fetch({.method = method, .url = "http://" + running.web->addresses().http.front() + path, .version = version});
 }
 
 // Romeo, with something of everything.
@@ -160,10 +138,10 @@ void check(const std::string& document) {
 TEST_CASE("a link gives an account's data once, in pieces") {
     Household home;
     const std::string link = home.link();
-    const Reply looked = fetch(home.running, link, "HEAD");
+    const WebReply looked = fetch(home.running, link, "HEAD");
     CHECK(looked.status == 200);
     CHECK(looked.body.empty());
-    const Reply got = fetch(home.running, link);
+    const WebReply got = fetch(home.running, link);
     CHECK(got.status == 200);
     CHECK(got.headers.find("Transfer-Encoding: chunked") != std::string::npos);
     CHECK(got.headers.find("Content-Type: application/xml") != std::string::npos);
@@ -171,7 +149,7 @@ TEST_CASE("a link gives an account's data once, in pieces") {
     check(got.body);
     CHECK(fetch(home.running, link).status == 404);
     CHECK(fetch(home.running, link, "HEAD").status == 404);
-    const Reply old = fetch(home.running, home.link(), "GET", CURL_HTTP_VERSION_1_0);
+    const WebReply old = fetch(home.running, home.link(), "GET", CURL_HTTP_VERSION_1_0);
     CHECK(old.headers.find("chunked") == std::string::npos);
     check(old.body);
 }

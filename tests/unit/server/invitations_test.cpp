@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Invitations outside XMPP: `tern invite`, the landing page, and registration over HTTP with one.
 #include <catch2/catch.hpp>
-#include <curl/curl.h>
 #include <nlohmann/json.hpp>
 
 #include "auth/passwords.h"
@@ -10,17 +9,12 @@
 #include "server/invited.h"
 #include "tests/support/sms_file.h"
 #include "tests/unit/server/admin_client.h"
+#include "tests/unit/server/web_client.h"
 
 namespace {
 
 using namespace tests;
 using server::admin::Json;
-
-struct Reply {
-    long status = 0;
-    std::string headers, body;
-    Json content() const { return Json::parse(body, nullptr, false); }
-};
 
 // A server with the account romeo@localhost.
 struct Door {
@@ -33,29 +27,7 @@ struct Door {
         REQUIRE(executor.run(auth::make_password_account(running.server->storage(), running.server->hashes(), *storage::Jid::parse("romeo@localhost"), "secret", 100)));
     }
 
-    Reply ask(const std::string& method, const std::string& path, const Json& body = nullptr) const {
-        const std::unique_ptr<CURL, void (*)(CURL*)> curl{curl_easy_init(), curl_easy_cleanup};
-        const std::unique_ptr<curl_slist, void (*)(curl_slist*)> fields{curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all};
-        Reply reply;
-        const std::string sent = body.is_null() ? "" : body.dump();
-        const auto keep = +[](char* bytes, std::size_t size, std::size_t count, void* into) {
-            static_cast<std::string*>(into)->append(bytes, size * count);
-            return size * count;
-        };
-        curl_easy_setopt(curl.get(), CURLOPT_URL, (url + path).c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 60L);
-        curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, fields.get());
-        if (method == "POST") curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, sent.c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, keep);
-        curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &reply.body);
-        curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, keep);
-        curl_easy_setopt(curl.get(), CURLOPT_HEADERDATA, &reply.headers);
-        REQUIRE(curl_easy_perform(curl.get()) == CURLE_OK);
-        curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &reply.status);
-        return reply;
-    }
+    WebReply ask(const std::string& method, const std::string& path, const Json& body = nullptr) const { return fetch({.method = method, .url = url + path, .body = body}); }
 
     Json invite(const Json& parameters = Json::object()) const {
         const Answer answer = tests::ask(running, "invite", parameters);
@@ -161,17 +133,17 @@ TEST_CASE("a number registers over HTTP with an invitation where new numbers nee
     const Door door{[](server::Config& config) { config.registration.invited_only = true; }};
     const std::string token = token_of(door.invite({{"jid", "romeo@localhost"}}));
     const std::string account_token = token_of(door.invite({{"account", "juliet"}}));   // no number's
-    const Reply started = door.ask("POST", "/v1/register", {{"phone", "+4915112345678"}});
+    const WebReply started = door.ask("POST", "/v1/register", {{"phone", "+4915112345678"}});
     REQUIRE(started.status == 202);
     const std::string confirm = "/v1/register/" + started.content()["id"].get<std::string>() + "/confirm";
     const std::string pin = pin_in_sms_file(door.running.directory.path() + "/sms.jsonl", "+4915112345678");
-    const Reply uninvited = door.ask("POST", confirm, {{"pin", pin}});
+    const WebReply uninvited = door.ask("POST", confirm, {{"pin", pin}});
     CHECK(uninvited.status == 403);
     CHECK(uninvited.content()["code"] == "not-invited");
     CHECK(door.ask("POST", confirm, {{"pin", pin}, {"invitation", 7}}).status == 400);
     CHECK(door.ask("POST", confirm, {{"pin", pin}, {"invitation", "forged"}}).status == 403);
     CHECK(door.ask("POST", confirm, {{"pin", pin}, {"invitation", account_token}}).status == 403);
-    const Reply issued = door.ask("POST", confirm, {{"pin", pin}, {"invitation", token}});
+    const WebReply issued = door.ask("POST", confirm, {{"pin", pin}, {"invitation", token}});
     REQUIRE(issued.status == 201);
     CHECK(issued.content()["jid"] == "4915112345678@localhost");
     CHECK((*tests::ask(door.running, "invite list", {{"jid", "romeo@localhost"}}))["invitations"].empty());
@@ -181,7 +153,7 @@ TEST_CASE("the landing page shows who invites, the link, its QR code and clients
     const Door door;
     const Json link = door.invite({{"jid", "romeo@localhost"}});
     const std::string uri = link["uri"], path = "/invite/" + token_of(link);
-    const Reply page = door.ask("GET", path);
+    const WebReply page = door.ask("GET", path);
     REQUIRE(page.status == 200);
     const auto has = [&](const std::string& text) { return page.body.find(text) != std::string::npos; };
     CHECK(has("<h1>romeo has invited you to chat</h1>"));
@@ -198,7 +170,7 @@ TEST_CASE("the landing page shows who invites, the link, its QR code and clients
     CHECK_FALSE(has("url("));
 
     const Json account = door.invite({{"account", "juliet"}});
-    const Reply named = door.ask("GET", "/invite/" + token_of(account));
+    const WebReply named = door.ask("GET", "/invite/" + token_of(account));
     CHECK(named.status == 200);
     CHECK(named.body.find("juliet@localhost") != std::string::npos);
     CHECK(door.ask("GET", "/invite/" + token_of(account)).status == 200);   // looking uses nothing up
@@ -208,7 +180,7 @@ TEST_CASE("the landing page is the same for every token that is no longer good")
     const Door door;
     const Json link = door.invite({{"account", "juliet"}});
     REQUIRE(tests::ask(door.running, "invite revoke", {{"id", link["id"]}}));
-    const Reply revoked = door.ask("GET", "/invite/" + token_of(link));
+    const WebReply revoked = door.ask("GET", "/invite/" + token_of(link));
     CHECK(revoked.status == 404);
     CHECK(revoked.body.find("<h1>This invitation is no longer good</h1>") != std::string::npos);
     CHECK(revoked.headers.find("Content-Security-Policy: default-src 'none'") != std::string::npos);
@@ -218,7 +190,7 @@ TEST_CASE("the landing page is the same for every token that is no longer good")
     REQUIRE(executor.run(door.running.server->invitations().use(used["id"])));
     CHECK(door.ask("GET", "/invite/" + token_of(used)).body == revoked.body);
     CHECK(door.ask("GET", "/invite/%3Cscript%3Ealert(1)%3C%2Fscript%3E").status == 404);
-    const Reply forged = door.ask("GET", "/invite/%3Cb%3E");
+    const WebReply forged = door.ask("GET", "/invite/%3Cb%3E");
     CHECK(forged.body == revoked.body);   // what is asked for is not repeated
     CHECK(door.ask("GET", "/invite/").status == 404);
     CHECK(door.ask("POST", "/invite/x").status == 405);

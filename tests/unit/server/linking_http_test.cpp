@@ -3,23 +3,17 @@
 #include <thread>
 
 #include <catch2/catch.hpp>
-#include <curl/curl.h>
 #include <nlohmann/json.hpp>
 
 #include "auth/passwords.h"
 #include "server/http/qr_code.h"
 #include "tests/unit/server/running_server.h"
+#include "tests/unit/server/web_client.h"
 
 namespace {
 
 using namespace tests;
 using nlohmann::json;
-
-struct Reply {
-    long status = 0;
-    std::string type, body;
-    json content() const { return json::parse(body, nullptr, false); }
-};
 
 // The account romeo@localhost, whose password may approve, and HTTP to its server.
 struct Door {
@@ -32,29 +26,8 @@ struct Door {
         REQUIRE(executor.run(auth::make_password_account(running.server->storage(), running.server->hashes(), *storage::Jid::parse("romeo@localhost"), "secret", 100)));
     }
 
-    Reply ask(const std::string& method, const std::string& path, const json& body = nullptr, const std::string& who = "") const {
-        const std::unique_ptr<CURL, void (*)(CURL*)> curl{curl_easy_init(), curl_easy_cleanup};
-        const std::unique_ptr<curl_slist, void (*)(curl_slist*)> fields{curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all};
-        Reply reply;
-        const std::string sent = body.is_null() ? "" : body.dump();
-        curl_easy_setopt(curl.get(), CURLOPT_URL, (url + path).c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 60L);
-        curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, fields.get());
-        if (method == "POST") curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, sent.c_str());
-        if (!who.empty()) curl_easy_setopt(curl.get(), CURLOPT_USERPWD, who.c_str());
-        curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &reply.body);
-        curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, +[](char* bytes, std::size_t size, std::size_t count, void* into) {
-            static_cast<std::string*>(into)->append(bytes, size * count);
-            return size * count;
-        });
-        REQUIRE(curl_easy_perform(curl.get()) == CURLE_OK);
-        curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &reply.status);
-        const char* type = nullptr;
-        curl_easy_getinfo(curl.get(), CURLINFO_CONTENT_TYPE, &type);
-        reply.type = type ? type : "";
-        return reply;
+    WebReply ask(const std::string& method, const std::string& path, const json& body = nullptr, const std::string& who = "") const {
+        return fetch({.method = method, .url = url + path, .body = body, .login = who});
     }
 };
 
@@ -62,7 +35,7 @@ struct Door {
 
 TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
     const Door door;
-    const Reply code = door.ask("POST", "/v1/link", {{"device", "Laptop"}, {"software", "Dino"}, {"identity_key", "a2V5"}, {"omemo_id", "7"}});
+    const WebReply code = door.ask("POST", "/v1/link", {{"device", "Laptop"}, {"software", "Dino"}, {"identity_key", "a2V5"}, {"omemo_id", "7"}});
     REQUIRE(code.status == 201);
     const std::string path = "/v1/link/" + code.content()["id"].get<std::string>();
     CHECK(code.content()["uri"] == "xmpp:localhost?link;code=" + code.content()["code"].get<std::string>());
@@ -70,7 +43,7 @@ TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
     CHECK(door.ask("POST", path + "/key").status == 409);
     CHECK(door.ask("GET", path + "?wait=1").content() == json{{"state", "waiting"}});
 
-    Reply waited;
+    WebReply waited;
     std::thread waiting{[&] { waited = door.ask("GET", path + "?wait=60"); }};
     const json approval{{"code", code.content()["code"]}, {"signature", "c2ln"}};
     CHECK(door.ask("POST", "/v1/devices/approve", approval).status == 401);
@@ -78,13 +51,13 @@ TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
     CHECK(door.ask("POST", "/v1/devices/approve", approval, "nobody@localhost:secret").status == 401);
     CHECK(door.ask("POST", "/v1/devices/approve", {{"code", 7}}, door.login).status == 400);
     CHECK(door.ask("POST", "/v1/devices/approve", {{"code", "0000-0000"}}, door.login).status == 410);
-    const Reply approved = door.ask("POST", "/v1/devices/approve", approval, door.login);
+    const WebReply approved = door.ask("POST", "/v1/devices/approve", approval, door.login);
     CHECK(approved.status == 200);
     CHECK(approved.content() == json{{"device", "Laptop"}, {"software", "Dino"}, {"identity_key", "a2V5"}, {"omemo_id", "7"}});
     waiting.join();
     CHECK(waited.content() == json{{"state", "approved"}});
 
-    const Reply issued = door.ask("POST", path + "/key");
+    const WebReply issued = door.ask("POST", path + "/key");
     REQUIRE(issued.status == 201);
     CHECK(issued.content()["jid"] == "romeo@localhost");
     CHECK(door.ask("POST", path + "/key").status == 410);
@@ -92,7 +65,7 @@ TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
 
     const std::string companion = "romeo@localhost:" + issued.content()["key"].get<std::string>();
     const std::string id = issued.content()["device_id"];
-    const Reply list = door.ask("GET", "/v1/devices", nullptr, companion);
+    const WebReply list = door.ask("GET", "/v1/devices", nullptr, companion);
     REQUIRE(list.status == 200);
     REQUIRE(list.content()["devices"].size() == 2);
     const json devices = list.content()["devices"];
@@ -106,7 +79,7 @@ TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
     CHECK(device["is_this"] == true);
 
     // A companion approves nobody, and removes itself alone.
-    const Reply second = door.ask("POST", "/v1/link", json::object());
+    const WebReply second = door.ask("POST", "/v1/link", json::object());
     CHECK(door.ask("POST", "/v1/devices/approve", {{"code", second.content()["code"]}}, companion).status == 403);
     CHECK(door.ask("DELETE", "/v1/devices/" + password, nullptr, companion).status == 403);
     CHECK(door.ask("DELETE", "/v1/devices/" + password, nullptr, door.login).status == 409);
@@ -118,18 +91,18 @@ TEST_CASE("a companion is linked over HTTP, seen in the list, and removed") {
 
 TEST_CASE("a code is shown as a picture, and as text for terminals") {
     const Door door;
-    const Reply code = door.ask("POST", "/v1/link", json::object());
+    const WebReply code = door.ask("POST", "/v1/link", json::object());
     const std::string path = "/v1/link/" + code.content()["id"].get<std::string>();
     const std::string uri = code.content()["uri"];
     CHECK(code.content()["qr"] == path + "/qr.svg");
-    const Reply svg = door.ask("GET", path + "/qr.svg");
+    const WebReply svg = door.ask("GET", path + "/qr.svg");
     CHECK(svg.type == "image/svg+xml");
     CHECK(svg.body == server::http::qr_svg(uri));
-    const Reply png = door.ask("GET", path + "/qr.png");
+    const WebReply png = door.ask("GET", path + "/qr.png");
     CHECK(png.type == "image/png");
     CHECK(png.body.starts_with("\x89PNG\r\n"));
     CHECK(png.body == server::http::qr_png(uri));
-    const Reply text = door.ask("GET", path + "/qr.txt");
+    const WebReply text = door.ask("GET", path + "/qr.txt");
     CHECK(text.body == server::http::qr_text(uri));
     CHECK(text.body.find("\u2588") == 0);   // the quiet zone
     CHECK(door.ask("GET", path + "/qr.gif").status == 404);
@@ -137,9 +110,9 @@ TEST_CASE("a code is shown as a picture, and as text for terminals") {
 
 TEST_CASE("the server does not wait for companions when it ends") {
     const auto door = std::make_unique<Door>();
-    const Reply code = door->ask("POST", "/v1/link", json::object());
+    const WebReply code = door->ask("POST", "/v1/link", json::object());
     const std::string path = "/v1/link/" + code.content()["id"].get<std::string>();
-    Reply waited;
+    WebReply waited;
     std::thread waiting{[&] { waited = door->ask("GET", path + "?wait=60"); }};
     while (door->ask("GET", "/metrics").body.find("tern_link_waiting 1") == std::string::npos) std::this_thread::yield();
     const auto begun = std::chrono::steady_clock::now();

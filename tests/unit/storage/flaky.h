@@ -7,26 +7,16 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
-#include <thread>
 
 #include "storage/sql/migrations.h"
 #include "storage/sql/tables.h"
 #include "storage/sqlite/connection.h"
+#include "tests/support/comes_true.h"
 #include "tests/unit/storage/backends.h"
 
 namespace tests {
 
 using ErrorKind = storage::sql::Error::Kind;
-
-// For what threads do behind the last answer, of which no event tells.
-inline bool comes_true(const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > until) return false;
-        std::this_thread::yield();
-    }
-    return true;
-}
 
 // What goes wrong. Any thread.
 struct Faults {
