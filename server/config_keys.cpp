@@ -29,7 +29,7 @@ const Key table[] = {
     {"domains", restart, List{at<&C::domains>, values::domain},
      "the domains that are served; the first is the default"},
     {"data", restart, Text{at<&C::data>, values::directory},
-     "directory of the database, certificates, the key of tokens, uploads and the admin socket"},
+     "directory of the database, certificates, the key of tokens, and the admin socket"},
     {"workers", restart, Number{at<&C::workers>, 0, 1024}, "threads that run sessions; 0: one per core"},
     {"admins", live, List{at<&C::admins>, values::account}, "accounts that may use the admin commands"},
 

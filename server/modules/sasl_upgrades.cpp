@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // XEP-0480 0.2.0: SASL Upgrade Tasks — an account that was imported with a verifier of one hash gets those of the others from
 // a client that has just proved its password, and asks for it; without asking from one that sends the password itself
-// (PLAIN). The tasks are offered to everybody, so they tell nothing of an account; the mechanisms offered to who names one do
-// (XEP-0388 §3), until its user has logged in once. Where there is nothing to do, <success/> comes at once. Salt and iterations are the account's, since all its verifiers share them.
+// (PLAIN). The tasks are offered to everybody, so they tell nothing of an account; the mechanisms that are offered to who
+// names one do (XEP-0388 §3), until its user has logged in once. Where there is nothing to do, <success/> comes at once.
+// Salt and iterations are the account's, since all its verifiers share them.
 #include <algorithm>
 
 #include "auth/crypto.h"
