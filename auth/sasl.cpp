@@ -20,15 +20,21 @@ constexpr std::size_t longest_plain = 8192;
 constexpr std::size_t salt_bytes = 16;
 constexpr std::string_view wrong = "Wrong user name or password.";
 
+// As SCRAM would have it: a verifier of any hash is enough, for a client may have brought a wrong one of another (XEP-0480).
 bool has_password(const storage::Verifiers& verifiers, const void* context) {
     const auto& derived = *static_cast<const storage::Verifiers*>(context);
-    bool is_known = false, is_right = true;
+    bool is_right = false;
     for (std::size_t hash = 0; hash < storage::hash_count; ++hash) {
         if (verifiers[hash].stored_key.empty()) continue;   // imported without it
-        is_known = true;
-        is_right &= equal_in_constant_time(derived[hash].stored_key, verifiers[hash].stored_key);
+        is_right |= equal_in_constant_time(derived[hash].stored_key, verifiers[hash].stored_key);
     }
-    return is_known && is_right;
+    return is_right;
+}
+
+bool are_of_one_password(const storage::Verifiers& verifiers, const storage::Verifiers& derived) {
+    for (std::size_t hash = 0; hash < storage::hash_count; ++hash)
+        if (!verifiers[hash].stored_key.empty() && !equal_in_constant_time(derived[hash].stored_key, verifiers[hash].stored_key)) return false;
+    return true;
 }
 
 // RFC 4616: [authzid] NUL authcid NUL passwd.
@@ -70,7 +76,9 @@ public:
         if (key == nullptr) return refuse(SaslCondition::not_authorized, wrong);
         if (credentials_.disabled)
             return refuse(SaslCondition::account_disabled, "This account is disabled.");
-        return Success{username_, key->device, ""};
+        Success success{username_, key->device, ""};
+        success.is_contradicted = !are_of_one_password(key->verifiers, derived);
+        return success;
     }
 
 private:

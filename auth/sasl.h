@@ -52,6 +52,7 @@ struct Success {
     Success(std::string u, std::string d, std::string more) : username{std::move(u)}, device{std::move(d)}, data{std::move(more)} {}
     std::string username, device, data;                        // data: additional data with success, may be empty
     std::optional<Credentials::Token> token;                   // what proved it, when it was one
+    bool is_contradicted = false;                              // PLAIN: another verifier of that key is of another password
 };
 struct Refused { SaslCondition condition; std::string text; };
 using Step = std::variant<Challenge, Lookup, HashPassword, Success, Refused>;

@@ -100,10 +100,11 @@ const Key table[] = {
      "how long an invitation is good"},
     {"invitations.per_account_a_day", restart,
      Number{at<&C::invitations, &C::Invitations::per_account_a_day>, 1, any_number},
-     "invitations that an account may make in a day"},
+     "invitations that an account may make in a day; it may ask for five times as many names, taken ones included"},
 
     {"discovery.numbers_a_day", restart, Number{at<&C::discovery, &C::Discovery::numbers_a_day>, 0, any_number},
-     "phone numbers that an account may look for in a day, to find contacts; 0: none"},
+     "phone numbers that an account may look for in a day, to find contacts; 0: none. Where anybody can make accounts with a "
+     "user name, those look for none"},
 
     {"sms.gateway", restart, Text{at<&C::sms, &C::Sms::gateway>, values::sms_gateway},
      "console (the log), http or file"},

@@ -127,8 +127,8 @@ public:
     virtual Task<Result<void>> set_device_seen(AccountId account, std::string device, Time when) = 0;
     virtual Task<Result<void>> set_device_software(AccountId account, std::string device, std::string software) = 0;
     virtual Task<Result<void>> set_device_networks(AccountId account, std::string device, std::string networks) = 0;
-    // XEP-0480: for a hash that the device has no verifier of; not_found when it has one, or is gone.
-    virtual Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier) = 0;
+    // XEP-0480: for a hash that the device has no verifier of, or one with the stored key `wrong`; not_found when it has another, or is gone.
+    virtual Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier, std::string wrong = {}) = 0;
     virtual Task<Result<std::vector<PartialAccount>>> partial() = 0;
 };
 
@@ -407,7 +407,7 @@ public:
     // conflict: the id or the token is taken, or another one keeps the address, which names an account, for its holder.
     virtual Task<Result<void>> create(Invitation invitation) = 0;
     virtual Task<Result<std::optional<Invitation>>> find(std::string token) = 0;
-    // The one that keeps this address, an account's, for its holder: not used up, not expired at `now`.
+    // The one that keeps this address, an account's, for its holder: not expired at `now`, used up or not, for its account may be in the making.
     virtual Task<Result<std::optional<Invitation>>> find_keeping(Jid address, Time now) = 0;
     // Those that are good at `now`, oldest first, at most `limit`. Inviter 0: everybody's.
     virtual Task<Result<std::vector<Invitation>>> list(AccountId inviter, Time now, std::size_t limit) = 0;

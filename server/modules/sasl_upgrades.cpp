@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // XEP-0480 0.2.0: SASL Upgrade Tasks — an account that was imported with a verifier of one hash gets those of the others from
 // a client that has just proved its password, and asks for it; without asking from one that sends the password itself
-// (PLAIN). The tasks are offered to everybody, so they tell nothing of an account; the mechanisms that are offered to who
-// names one do (XEP-0388 §3), until its user has logged in once. Where there is nothing to do, <success/> comes at once.
+// (PLAIN). The tasks are offered to everybody, so they tell nothing of an account; what does is in partial_accounts.h.
+// Where there is nothing to do, <success/> comes at once.
 // Salt and iterations are the account's, since all its verifiers share them.
+// What a client brings cannot be checked against a verifier of another hash. If it is wrong, logins by that hash fail; those
+// with the password itself do not, and the first of them puts it right if there is a verifier of SHA-1, which none brings.
 #include <algorithm>
 
 #include "auth/crypto.h"
@@ -151,8 +153,8 @@ private:
     }
 
     // False: storage cannot take it now. Somebody else may have been faster, with the same password.
-    Task<bool> add(xmpp::Jid jid, storage::AccountId account, std::string device, Hash hash, storage::Verifier verifier) {
-        auto adding = worker_.storage().accounts().add_verifier(account, std::move(device), hash, std::move(verifier));
+    Task<bool> add(xmpp::Jid jid, storage::AccountId account, std::string device, Hash hash, storage::Verifier verifier, std::string wrong = {}) {
+        auto adding = worker_.storage().accounts().add_verifier(account, std::move(device), hash, std::move(verifier), std::move(wrong));
         const auto added = co_await adding;
         if (!added && added.error().kind != storage::StorageError::Kind::not_found) co_return false;
         if (added) log::info("verifier added", {{"jid", jid.text()}, {"mechanism", hash == Hash::sha256 ? "SCRAM-SHA-256" : hash == Hash::sha512 ? "SCRAM-SHA-512" : "SCRAM-SHA-1"}});
@@ -165,7 +167,7 @@ private:
     // The password itself has come by, and it is right.
     void learn(Stream& stream, const auth::Success& success, const storage::Verifiers& verifiers) {
         const auto account = xmpp::Jid::from_parts(success.username, stream.domain(), {});
-        if (worker_.server.partial_accounts().lacks(*account) == PartialAccounts::Lacks{}) return;
+        if (!success.is_contradicted && worker_.server.partial_accounts().lacks(*account) == PartialAccounts::Lacks{}) return;
         worker_.spawn("completing verifiers", complete(*account, success.device, verifiers));
     }
 
@@ -174,9 +176,15 @@ private:
         const auto found = co_await finding;
         const storage::Device* const known = found && *found ? find_device(**found, device) : nullptr;
         if (!known) co_return;
-        for (const Hash hash : {Hash::sha1, Hash::sha256, Hash::sha512}) {
-            if (!lacks(*known, hash)) continue;
-            auto adding = add(jid, (*found)->id, device, hash, verifiers[static_cast<std::size_t>(hash)]);
+        const auto verifier = [](const storage::Verifiers& all, Hash hash) -> const storage::Verifier& { return all[static_cast<std::size_t>(hash)]; };
+        const auto is_right = [&](Hash hash) { return auth::equal_in_constant_time(verifier(known->verifiers, hash).stored_key, verifier(verifiers, hash).stored_key); };
+        const auto is_unknown_or_right = [&](Hash hash) { return lacks(*known, hash) || is_right(hash); };
+        constexpr Hash all[] = {Hash::sha1, Hash::sha256, Hash::sha512};
+        // Nobody brings one of SHA-1: it tells which password is the account's where clients have brought another's.
+        if (!std::ranges::all_of(all, is_unknown_or_right) && !is_right(Hash::sha1)) co_return;
+        for (const Hash hash : all) {
+            if (is_right(hash)) continue;
+            auto adding = add(jid, (*found)->id, device, hash, verifier(verifiers, hash), verifier(known->verifiers, hash).stored_key);
             co_await adding;
         }
     }

@@ -348,12 +348,12 @@ public:
         });
     }
 
-    Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier) override {
+    Task<Result<void>> add_verifier(AccountId account, std::string device, Hash hash, Verifier verifier, std::string wrong) override {
         return database_.transact<void>([=](Connection& connection) -> Result<void> {
             const std::string_view name = names[static_cast<std::size_t>(hash)];
             const Result<void> set = must_match(
-                connection.change(concat({"UPDATE devices SET stored_", name, " = ?, server_", name, " = ? WHERE account_id = ? AND id = ? AND LENGTH(stored_", name, ") = 0"}),
-                                  {Bytes{verifier.stored_key}, Bytes{verifier.server_key}, account, device}));
+                connection.change(concat({"UPDATE devices SET stored_", name, " = ?, server_", name, " = ? WHERE account_id = ? AND id = ? AND (LENGTH(stored_", name, ") = 0 OR stored_", name, " = ?)"}),
+                                  {Bytes{verifier.stored_key}, Bytes{verifier.server_key}, account, device, Bytes{wrong}}));
             if (!set) return set;
             connection.change(
                 "DELETE FROM partial_devices WHERE account_id = ? AND device = ? AND EXISTS (SELECT 1 FROM devices d "

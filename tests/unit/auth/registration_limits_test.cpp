@@ -103,8 +103,8 @@ struct Raced final : storage::Accounts {
     Task<storage::Result<void>> set_device_networks(storage::AccountId id, std::string d, std::string n) override {
         return inner.set_device_networks(id, std::move(d), std::move(n));
     }
-    Task<storage::Result<void>> add_verifier(storage::AccountId id, std::string d, storage::Hash h, storage::Verifier v) override {
-        return inner.add_verifier(id, std::move(d), h, std::move(v));
+    Task<storage::Result<void>> add_verifier(storage::AccountId id, std::string d, storage::Hash h, storage::Verifier v, std::string wrong) override {
+        return inner.add_verifier(id, std::move(d), h, std::move(v), std::move(wrong));
     }
     Task<storage::Result<std::vector<storage::PartialAccount>>> partial() override { return inner.partial(); }
 };

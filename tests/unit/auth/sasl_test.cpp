@@ -123,6 +123,24 @@ TEST_CASE("attack rows 20 and 23: PLAIN takes nothing but two NULs, own authzids
     }
 }
 
+TEST_CASE("PLAIN is satisfied by a verifier of any hash, and says when another is of another password") {
+    auto credentials = credentials_of({"secret"}, "0123456789abcdef", 10);
+    const auto wrong = derive_verifiers("wrong", "0123456789abcdef", 10);
+    credentials.keys.front().verifiers[1] = wrong[1];
+    const auto log_in = [&](const std::string& password) {
+        const auto exchange = begin_exchange("PLAIN", tls, "localhost", false);
+        return play(*exchange, "\0romeo\0"s + password, credentials);
+    };
+    CHECK(expect<Success>(log_in("secret")).is_contradicted);
+    CHECK(expect<Success>(log_in("wrong")).is_contradicted);   // as SCRAM-SHA-256 would have it
+    CHECK(expect<Refused>(log_in("else")).condition == C::not_authorized);
+    credentials.keys.front().verifiers[1] = {};                // imported without it
+    CHECK_FALSE(expect<Success>(log_in("secret")).is_contradicted);
+    CHECK(expect<Refused>(log_in("wrong")).condition == C::not_authorized);
+    credentials.keys.front().verifiers = {};
+    CHECK(expect<Refused>(log_in("secret")).condition == C::not_authorized);
+}
+
 TEST_CASE("attack row 27: PLAIN treats an unknown user as one with a wrong password") {
     const auto known = begin_exchange("PLAIN", tls, "localhost", false);
     const auto unknown = begin_exchange("PLAIN", tls, "localhost", false);

@@ -360,6 +360,9 @@ TEMPLATE_TEST_CASE("verifiers that an account was imported without are added onc
     must(o.run(accounts.add_verifier(id, "old", Hash::sha512, {"new", "new too"})));
     CHECK(is_not_found(accounts.add_verifier(id, "old", Hash::sha512, {"other", "other"})));
     CHECK(is_not_found(accounts.add_verifier(id, "old", Hash::sha1, {"other", "other"})));
+    CHECK(is_not_found(accounts.add_verifier(id, "old", Hash::sha512, {"other", "other"}, "stored")));
+    must(o.run(accounts.add_verifier(id, "old", Hash::sha512, {"newer", "newer too"}, "new")));   // in place of that one
+    must(o.run(accounts.add_verifier(id, "old", Hash::sha512, {"new", "new too"}, "newer")));
     CHECK(is_not_found(accounts.add_verifier(id, "new", Hash::sha256, {"other", "other"})));
     const auto found = o.get(accounts.find(jid("romeo@montague.example")));
     CHECK(found->devices.front().verifiers[2].stored_key == "new");
