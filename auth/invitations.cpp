@@ -2,7 +2,6 @@
 #include "auth/invitations.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "auth/crypto.h"
 #include "auth/rate_limit.h"
@@ -23,7 +22,6 @@ constexpr std::size_t token_length = 32;      // 160 bits
 constexpr std::size_t longest_token = 128;    // as it comes
 constexpr std::size_t id_length = 10;
 constexpr std::size_t most_listed = 1000;
-constexpr auto kept_after_expiry = 25h;       // who looked in time may still use it; a registration takes a day at most
 
 // XEP-0401 §5.1: alpha-numeric. No letter that could be taken for a digit or for another.
 constexpr std::string_view alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -45,21 +43,23 @@ std::string random_text(std::size_t length) {
     return made;
 }
 
+// A typo costs no invitation.
+std::uint32_t names_a_day(const InvitationRules& rules) {
+    constexpr std::uint64_t for_each = 5;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(for_each * rules.per_account_a_day, UINT32_MAX));
+}
+
 }  // namespace
 
 struct Invitations::State {
     State(InvitationRules r, storage::Storage& st, Clock c)
-        : storage{st}, clock{std::move(c)}, by_account{r.per_account_a_day, 24h}, looks{r.looks_a_minute, 1min} {}
+        : storage{st}, clock{std::move(c)}, by_account{r.per_account_a_day, 24h}, names{names_a_day(r), 24h}, looks{r.looks_a_minute, 1min} {}
 
     storage::Storage& storage;
     const Clock clock;
-    RateLimit by_account, looks;
-
-    std::mutex mutex;
-    storage::Time tidied{};   // guarded by mutex
+    RateLimit by_account, names, looks;
 
     Task<Answer<storage::AccountId>> id_of(storage::Jid account);
-    Task<void> tidy(storage::Time now);
 };
 
 Invitations::Invitations(InvitationRules rules, storage::Storage& storage, Clock clock)
@@ -80,7 +80,10 @@ Task<Answer<storage::AccountId>> Invitations::State::id_of(storage::Jid account)
 Task<Answer<Invitations::Link>> Invitations::invite(Wanted wanted) {
     State& state = *state_;
     const storage::Time now = state.clock();
+    const bool is_limited = wanted.is_limited && !wanted.inviter.empty();
     if (!wanted.address.localpart().empty()) {
+        if (is_limited)   // told before an invitation is paid for
+            if (const auto wait = state.names.take(wanted.inviter.text(), now); wait > 0s) co_return too_many(wait);
         auto finding = state.storage.accounts().find(wanted.address);
         const auto found = co_await finding;
         if (!found) co_return fail(Kind::unavailable);
@@ -89,7 +92,7 @@ Task<Answer<Invitations::Link>> Invitations::invite(Wanted wanted) {
     auto asking = state.id_of(wanted.inviter);
     const auto inviter_id = co_await asking;
     if (!inviter_id) co_return xmpp::Failure{inviter_id.error()};
-    if (wanted.is_limited && !wanted.inviter.empty())
+    if (is_limited)
         if (const auto wait = state.by_account.take(wanted.inviter.text(), now); wait > 0s) co_return too_many(wait);
 
     std::string token = random_text(token_length);
@@ -111,27 +114,10 @@ Task<Answer<Invitations::Link>> Invitations::invite(Wanted wanted) {
         if (created.error().kind == StorageError::Kind::conflict) co_return fail(Kind::taken);
         co_return fail(created.error().kind == StorageError::Kind::not_found ? Kind::no_inviter : Kind::unavailable);
     }
-    auto tidying = state.tidy(now);
-    co_await tidying;
     Link link;
     link.invitation = std::move(invitation);
     link.token = std::move(token);
     co_return std::move(link);
-}
-
-// Once an hour, forgets what nobody can use any more.
-Task<void> Invitations::State::tidy(storage::Time now) {
-    {
-        const std::lock_guard lock{mutex};
-        if (now - tidied < 1h) co_return;
-        tidied = now;
-    }
-    auto removing = storage.invitations().remove_expired(now - kept_after_expiry);
-    const auto removed = co_await removing;
-    if (!removed) {   // tried again with the next one
-        const std::lock_guard lock{mutex};
-        tidied = {};
-    }
 }
 
 Task<Answer<Invitation>> Invitations::look(std::string token, std::string who) {
@@ -158,6 +144,13 @@ Task<void> Invitations::give_back(std::string id) {
     auto giving = state_->storage.invitations().give_back(std::move(id));
     const auto given = co_await giving;
     static_cast<void>(given);   // when storage is away a use is lost, which can be made anew
+}
+
+Task<void> Invitations::release(Invitation invitation) {
+    if (invitation.address.localpart().empty()) co_return;
+    auto removing = state_->storage.invitations().remove(std::move(invitation.id));   // it was good for one
+    const auto removed = co_await removing;
+    static_cast<void>(removed);   // when storage is away the name stays kept until the invitation expires
 }
 
 Task<Answer<bool>> Invitations::is_kept_from(storage::Jid address, std::string id) {

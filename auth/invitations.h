@@ -30,7 +30,7 @@ struct InvitationError {
 };
 
 struct InvitationRules {
-    std::uint32_t per_account_a_day = 20;
+    std::uint32_t per_account_a_day = 20; // and five times as many names to ask for, since the answer tells which are taken
     std::uint32_t looks_a_minute = 60;   // of one client: an address (IPv6: a /64), or an account
 };
 
@@ -47,6 +47,8 @@ public:
     };
     struct Link { storage::Invitation invitation; std::string token; };
     using Clock = std::function<storage::Time()>;
+    // Who has looked in time may still use it (XEP-0445 §4); a registration takes a day at most.
+    static constexpr std::chrono::hours kept_after_expiry{25};
 
     Invitations(InvitationRules rules, storage::Storage& storage, Clock clock);
     ~Invitations();
@@ -58,6 +60,8 @@ public:
     // the last one do not both get it. Give it back when nothing came of it.
     storage::Task<xmpp::Result<void, InvitationError>> use(std::string id);
     storage::Task<void> give_back(std::string id);
+    // A use has become an account: the name that was kept for it is the account's now, and nobody's when that goes.
+    storage::Task<void> release(storage::Invitation invitation);
     // Whether an address is kept for the holder of another invitation than `id`.
     storage::Task<xmpp::Result<bool, InvitationError>> is_kept_from(storage::Jid address, std::string id);
 

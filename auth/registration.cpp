@@ -366,6 +366,7 @@ Task<Answer<Registration::Issued>> Registration::State::issue(storage::PendingRe
     const auto replaced = co_await storing;
     if (!replaced) co_return xmpp::Failure{replaced.error()};
     ++keys;
+    issued.is_new = !*replaced;
     if (*replaced) keys_changed(*jid);
     co_return std::move(issued);
 }

@@ -66,7 +66,11 @@ public:
         std::string username, key;
         bool is_invited = false;
     };
-    struct Issued { storage::Jid jid; std::string device_id, key; };
+    struct Issued {
+        storage::Jid jid;
+        std::string device_id, key;
+        bool is_new = false;   // the account: it was not there before
+    };
 
     using Clock = std::function<storage::Time()>;
     // `keys_changed` is called, on the caller's thread, after old keys of an account became invalid; its sessions must end.

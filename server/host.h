@@ -4,6 +4,7 @@
 // To add a XEP: server/modules/NAME.cpp ending in MODULE(NAME)'s factory, one line in modules.def, a scene NAME*.scs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,6 +81,11 @@ struct IqBeforeLoginTable {
     std::map<std::pair<std::string_view, std::string_view>, Entry> entries;
 };
 
+// An account's agreement to a subscription, which may have used something up.
+struct Agreement {
+    std::function<void()> undo;   // nothing came of it: the subscription could not be stored
+};
+
 // Asks the one module that provides something; without one, there is none of it.
 template <class R, class... A>
 class Provider {
@@ -145,7 +151,7 @@ public:
     Chain<void, Account&, const storage::Device&> device_linked;     // before it takes part
 
     // Somebody asks for a subscription (RFC 6121 §3.1): whether the account has agreed to it already.
-    Chain<storage::Task<bool>, Account&, const xmpp::Stanza&> agreed;
+    Chain<storage::Task<std::optional<Agreement>>, Account&, const xmpp::Stanza&> agreed;
     // Before login: what who registers on this stream was invited with.
     Provider<std::optional<storage::Invitation>, const std::weak_ptr<Stream>&> invitation;
 

@@ -72,7 +72,8 @@ void welcome(Server& server, const Invitation& invitation, const xmpp::Jid& gues
 storage::Task<xmpp::Result<auth::Registration::Issued, auth::RegistrationError>> confirm_registration(
     Server& server, std::optional<Invitation> invitation, Confirmation confirmation) {
     if (invitation && !is_for_numbers(*invitation, *server.config())) invitation.reset();   // it may have been shown after the number
-    // Used before there is a key, so that two guests do not share the last use; a wrong PIN gives it back.
+    // Used before there is a key, so that two guests do not share the last use. A wrong PIN gives it back, and so does a
+    // number that has an account, which needs none.
     if (invitation) {
         auto using_up = server.invitations().use(invitation->id);
         const auto used = co_await using_up;
@@ -82,8 +83,9 @@ storage::Task<xmpp::Result<auth::Registration::Issued, auth::RegistrationError>>
     auto confirming = server.registration().confirm(std::move(confirmation.id), std::move(confirmation.pin), std::move(confirmation.device),
                                                     std::move(confirmation.client_address), std::move(confirmation.login));
     auto issued = co_await confirming;
-    if (invitation && issued) welcome(server, *invitation, issued->jid);
-    if (invitation && !issued) {
+    const bool is_used = issued && issued->is_new;
+    if (invitation && is_used) welcome(server, *invitation, issued->jid);
+    if (invitation && !is_used) {
         auto giving = server.invitations().give_back(invitation->id);
         co_await giving;
     }

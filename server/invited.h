@@ -37,7 +37,7 @@ bool is_like_a_number(const Config& config, xmpp::JidView address);
 // An invitation's use has become an account.
 void welcome(Server& server, const storage::Invitation& invitation, const xmpp::Jid& guest);
 
-// auth::Registration::confirm() for somebody who may be invited: that is used when it succeeds.
+// auth::Registration::confirm() for somebody who may be invited: that is used when it makes an account.
 struct Confirmation {
     std::string id, pin, device, client_address;
     auth::Registration::Login login;

@@ -2,6 +2,7 @@
 // The sweep that keeps the logs as long as configured.
 #include "server/retention.h"
 
+#include "auth/invitations.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/worker.h"
@@ -55,6 +56,10 @@ storage::Task<void> Retention::sweep() {
     auto expiring = storage.fast_tokens().remove_expired(worker_.now() - expired_token);
     const auto expired = co_await expiring;
     if (!expired) log::warn("expired tokens not removed", {{"why", expired.error().text}});
+    if (stopped_) co_return;
+    auto tidying = storage.invitations().remove_expired(worker_.now() - auth::Invitations::kept_after_expiry);
+    const auto tidied = co_await tidying;
+    if (!tidied) log::warn("expired invitations not removed", {{"why", tidied.error().text}});
     if (!stopped_) start();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // messages.retention: removes what the logs of accounts need not keep any longer, by age or as soon as every device has
-// it, in small transactions with pauses between them. Registrations that came to nothing go the same way.
+// it, in small transactions with pauses between them. Registrations that came to nothing, tokens and
+// invitations that have expired go the same way.
 #pragma once
 
 #include <atomic>

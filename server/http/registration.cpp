@@ -13,6 +13,15 @@ namespace {
 using auth::RegistrationError;
 using storage::Task;
 
+Response too_many(std::chrono::seconds wait) {
+    const auto seconds = std::max<std::int64_t>(1, wait.count());
+    Response response = problem(429, "too-many", "Too many requests; try again later.", {{"retry_after", seconds}});
+    response.headers.emplace_back("Retry-After", std::to_string(seconds));
+    return response;
+}
+
+Response unavailable() { return problem(503, "unavailable", "Registration does not work at the moment; try again later."); }
+
 Response refusal(const RegistrationError& error) {
     using Kind = RegistrationError::Kind;
     switch (error.kind) {
@@ -23,14 +32,9 @@ Response refusal(const RegistrationError& error) {
         case Kind::not_invited: return problem(403, "not-invited", "A new number needs an invitation here.");
         case Kind::other_login:  // nothing is expected at this door
         case Kind::unavailable: break;
-        case Kind::too_many: {
-            const auto seconds = std::max<std::int64_t>(1, error.retry_after.count());
-            Response response = problem(429, "too-many", "Too many requests; try again later.", {{"retry_after", seconds}});
-            response.headers.emplace_back("Retry-After", std::to_string(seconds));
-            return response;
-        }
+        case Kind::too_many: return too_many(error.retry_after);
     }
-    return problem(503, "unavailable", "Registration does not work at the moment; try again later.");
+    return unavailable();
 }
 
 Task<Response> start(Service& service, Request request) {
@@ -57,6 +61,8 @@ Task<Response> confirm(Service& service, Request request) {
     if (!token.empty()) {
         auto looking = service.server.invitations().look(token, request.client_address);
         const auto found = co_await looking;
+        if (!found && found.error().kind == auth::InvitationError::Kind::too_many) co_return too_many(found.error().retry_after);
+        if (!found && found.error().kind == auth::InvitationError::Kind::unavailable) co_return unavailable();
         // Who has no need of it is not kept out by one that is too old.
         if (found && is_for_numbers(*found, *service.server.config())) invitation = *found;
     }

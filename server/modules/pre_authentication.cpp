@@ -34,6 +34,11 @@ public:
     }
 
 private:
+    struct Shown {
+        Invitation invitation;
+        bool was_encrypted;
+    };
+
     // XEP-0445 §3
     void offer(Stream& stream, xmpp::XmlWriter& w) {
         if (stream.may_register()) w.leaf_ns("register", ns_feature);
@@ -49,33 +54,40 @@ private:
         const bool is_acceptable = found && found->address.domainpart() == iq.domain && lets_register(*found, *worker_.config);
         if (!is_acceptable) co_return IqReply{xmpp::StanzaError{Condition::item_not_found, "The provided token is invalid or expired"}};
         std::erase_if(shown_, [](const auto& entry) { return entry.first.expired(); });
-        shown_.insert_or_assign(iq.stream, std::move(*found));
+        shown_.insert_or_assign(iq.stream, Shown{std::move(*found), iq.encrypted});
         if (const auto stream = iq.stream.lock()) stream->extend_login(worker_.config->registration.pin_lifetime);
         co_return IqReply::result();
     }
 
     std::optional<Invitation> invitation_of(const std::weak_ptr<Stream>& stream) {
         const auto found = shown_.find(stream);
-        return found == shown_.end() ? std::nullopt : std::optional{found->second};
+        const auto there = stream.lock();
+        if (found == shown_.end() || !there) return std::nullopt;
+        // RFC 6120 §5.4.3.3: what was said before STARTTLS counts no more, for somebody else may have said it.
+        const bool is_encrypted = there->phase() != Stream::Phase::secure;
+        if (found->second.was_encrypted != is_encrypted) return std::nullopt;
+        return found->second.invitation;
     }
 
     // XEP-0379 §3.5. §4.1: an unknown token may be one that the inviter's client has made; it is let through.
-    Task<bool> has_agreed(Account& account, const xmpp::Stanza& request) {
+    Task<std::optional<Agreement>> has_agreed(Account& account, const xmpp::Stanza& request) {
         const std::string token{request.child("preauth", ns).attr("token")};
-        if (token.empty()) co_return false;
+        using Agreed = std::optional<Agreement>;
+        if (token.empty()) co_return Agreed{};
         const xmpp::Jid guest{request.from().bare()};
         auto& invitations = worker_.server.invitations();
         auto looking = invitations.look(token, guest.text());
         const auto found = co_await looking;
-        if (!found || !found->subscribes || found->inviter_id != account.id()) co_return false;
+        if (!found || !found->subscribes || found->inviter_id != account.id()) co_return Agreed{};
         auto using_up = invitations.use(found->id);
         const auto used = co_await using_up;
-        if (used) log::info("invitation used", {{"jid", guest.text()}, {"inviter", account.jid().text()}, {"invitation", found->id}});
-        co_return used.ok();
+        if (!used) co_return Agreed{};
+        log::info("invitation used", {{"jid", guest.text()}, {"inviter", account.jid().text()}, {"invitation", found->id}});
+        co_return Agreed{Agreement{[this, id = found->id] { worker_.spawn("giving an invitation back", worker_.server.invitations().give_back(id)); }}};
     }
 
     Worker& worker_;
-    std::map<std::weak_ptr<Stream>, Invitation, std::owner_less<>> shown_;
+    std::map<std::weak_ptr<Stream>, Shown, std::owner_less<>> shown_;
 };
 
 }  // namespace

@@ -76,8 +76,9 @@ std::string in_international_form(const std::string& username) {
 
 // A number that waits for its PIN. Empty: none does yet.
 struct Waiting {
-    std::string id, username;
+    std::string id = {}, username = {};
     std::string asked_by = {};   // the id of the IQ that is being answered
+    bool was_encrypted = false;  // the stream, when the number was named
 };
 
 StanzaError try_later() { return {ErrorType::wait, Condition::resource_constraint, "Try again later."}; }
@@ -116,14 +117,14 @@ private:
         const Doors doors = doors_of(iq.stream, iq.domain);
         if (!doors.phone && !doors.name) co_return IqReply{Condition::service_unavailable};
         if (iq.stanza.type() == "get") {
-            begin(iq.stream);
+            begin(iq);
             co_return IqReply{first_step(doors)};
         }
         // §3.2: nobody is logged in.
         if (iq.payload.child("remove", ns)) co_return IqReply{Condition::unexpected_request};
         Submitted submitted = read(iq.payload);
         if (submitted.is_cancelled) {
-            begin(iq.stream) = {};
+            begin(iq) = none_yet(iq);
             co_return IqReply::result();
         }
         if (submitted.is_misplaced) co_return IqReply{Condition::bad_request};
@@ -145,7 +146,7 @@ private:
             co_return std::move(reply);
         }
         // §3.1: what is required was not given.
-        Waiting& waiting = begin(iq.stream);
+        Waiting& waiting = begin(iq);
         waiting.asked_by = iq.stanza.id();
         if (!waiting.id.empty())
             co_return IqReply{ask_again("The code is missing.", second_step(waiting))};
@@ -153,13 +154,19 @@ private:
     }
 
     // The stream's registration, which begins with this. Its user has to find the SMS and type the PIN.
-    Waiting& begin(const std::weak_ptr<Stream>& stream) {
-        const auto known = pending_.find(stream);
-        if (known != pending_.end()) return known->second;
-        std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
-        extend_login(stream);
-        return pending_[stream];
+    Waiting& begin(const IqBeforeLogin& iq) {
+        const auto known = pending_.find(iq.stream);
+        if (known == pending_.end()) {
+            std::erase_if(pending_, [](const auto& entry) { return entry.first.expired(); });
+            extend_login(iq.stream);
+            return pending_[iq.stream] = none_yet(iq);
+        }
+        // RFC 6120 §5.4.3.3: what was said before STARTTLS counts no more, for somebody else may have said it.
+        if (known->second.was_encrypted != iq.encrypted) known->second = none_yet(iq);
+        return known->second;
     }
+
+    static Waiting none_yet(const IqBeforeLogin& iq) { return {.was_encrypted = iq.encrypted}; }
 
     void extend_login(const std::weak_ptr<Stream>& stream) const {
         if (const auto there = stream.lock()) there->extend_login(worker_.config->registration.pin_lifetime);
@@ -172,8 +179,8 @@ private:
         auto starting = worker_.server.registration().start(submitted.phone, iq.client_address, submitted.id);
         const auto started = co_await starting;
         if (!started) co_return IqReply{refused(started.error(), doors_of(iq.stream, iq.domain))};
-        Waiting& waiting = begin(iq.stream);
-        waiting = {started->id, auth::localpart_of(started->phone), std::string{iq.stanza.id()}};
+        Waiting& waiting = begin(iq);
+        waiting = {started->id, auth::localpart_of(started->phone), std::string{iq.stanza.id()}, iq.encrypted};
         extend_login(iq.stream);
         std::string text = "A code was sent to this number. Enter it to go on.";
         // What will be the user name must be written like one.
@@ -184,7 +191,7 @@ private:
 
     // The PIN: the key comes back, shown once.
     Task<IqReply> confirm(IqBeforeLogin iq, Submitted submitted) {
-        const Waiting waiting = begin(iq.stream);
+        const Waiting waiting = begin(iq);
         if (submitted.id.empty()) submitted.id = waiting.id;
         const Waiting again{submitted.id, submitted.id == waiting.id ? waiting.username : submitted.username, std::string{iq.stanza.id()}};
         Confirmation confirmation{submitted.id, submitted.pin, submitted.device, iq.client_address, {}};
@@ -193,7 +200,7 @@ private:
         auto confirming = confirm_registration(worker_.server, host_.invitation(iq.stream), std::move(confirmation));
         const auto issued = co_await confirming;
         if (!issued) co_return IqReply{refused(issued.error(), doors_of(iq.stream, iq.domain), again)};
-        begin(iq.stream) = {};
+        begin(iq) = none_yet(iq);
         log::info("device registered",
                   {{"jid", issued->jid.text()}, {"device", issued->device_id}, {"address", iq.client_address}});
         co_return IqReply{key_shown(*issued)};
@@ -227,7 +234,11 @@ private:
         }
         ++worker_.counters.accounts_made;
         log::info("account registered", {{"jid", jid->text()}, {"address", iq.client_address}});
-        if (*admitted) welcome(worker_.server, **admitted, *jid);
+        if (*admitted) {
+            welcome(worker_.server, **admitted, *jid);
+            auto releasing = worker_.server.invitations().release(**admitted);
+            co_await releasing;
+        }
         co_return IqReply::result();
     }
 

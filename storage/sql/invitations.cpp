@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Links that let their holders in. The address that one keeps is free again when it is used up, removed or has expired.
+// Links that let their holders in. The address that one keeps is free again when it is removed or has expired.
 #include "storage/sql/statements.h"
 #include "storage/sql/tables.h"
 
@@ -63,7 +63,7 @@ public:
 
     Task<Result<std::optional<Invitation>>> find_keeping(Jid address, Time now) override {
         return database_.read<Found>([address = std::move(address), now](Connection& connection) -> Result<Found> {
-            Rows rows = connection.query(concat({select, "i.address = ? AND i.uses_left > 0 AND i.expires > ?"}),
+            Rows rows = connection.query(concat({select, "i.address = ? AND i.expires > ?"}),
                                          {address.text(), now});
             return rows.next() ? Found{read(rows)} : Found{};
         });
@@ -112,7 +112,7 @@ private:
 
     // First the change, which locks the address: of two that want it at once, one waits and finds the other.
     static bool make_room(Connection& connection, const Invitation& wanted) {
-        connection.change("DELETE FROM invitations WHERE address = ? AND (uses_left = 0 OR expires <= ?)",
+        connection.change("DELETE FROM invitations WHERE address = ? AND expires <= ?",
                           {wanted.address.text(), wanted.created});
         Rows rows = connection.query("SELECT COUNT(*) FROM invitations WHERE address = ?", {wanted.address.text()});
         return !rows.next() || rows.natural(0) == 0;

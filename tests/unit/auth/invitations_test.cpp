@@ -48,6 +48,11 @@ struct Host : Door {
         co_await giving;
         co_return true;
     }
+    storage::Task<bool> release(storage::Invitation invitation) {
+        auto releasing = invitations.release(std::move(invitation));
+        co_await releasing;
+        co_return true;
+    }
     auto use(const std::string& id) { return loop.run(invitations.use(id)); }
 };
 
@@ -137,6 +142,45 @@ TEST_CASE("a name is promised once, and to nobody when it is taken") {
     host.now += 8 * 24h;
     CHECK_FALSE(*host.loop.run(host.invitations.is_kept_from(juliet, "")));
     host.link(Host::for_account("juliet@localhost"));
+}
+
+TEST_CASE("a name stays promised while its account is being made, and is nobody's when that has gone") {
+    Host host;
+    const auto juliet = *storage::Jid::parse("juliet@localhost");
+    const auto link = host.link(Host::for_account("juliet@localhost"));
+    REQUIRE(host.use(link.invitation.id));
+    CHECK(*host.loop.run(host.invitations.is_kept_from(juliet, "")));
+    CHECK(*host.loop.run(host.invitations.is_kept_from(juliet, "another")));
+    CHECK(kind_of(host.invite(Host::for_account("juliet@localhost"))) == Kind::taken);
+    host.loop.run(host.release(link.invitation));
+    CHECK_FALSE(*host.loop.run(host.invitations.is_kept_from(juliet, "")));
+    host.link(Host::for_account("juliet@localhost"));
+
+    // One that names nobody goes on with its other uses.
+    auto wanted = host.contact();
+    wanted.uses = 2;
+    const auto contact = host.link(wanted);
+    REQUIRE(host.use(contact.invitation.id));
+    host.loop.run(host.release(contact.invitation));
+    CHECK(host.look(contact.token));
+}
+
+TEST_CASE("which names are taken is told so often a day, and costs no invitation") {
+    auth::InvitationRules rules;
+    rules.per_account_a_day = 2;
+    Host host{rules};
+    auto taken = host.contact();
+    taken.address = host.inviter;
+    for (int i = 0; i < 10; ++i) CHECK(kind_of(host.invite(taken)) == Kind::taken);
+    CHECK(kind_of(host.invite(taken)) == Kind::too_many);
+    taken.address = *storage::Jid::parse("juliet@localhost");
+    CHECK(kind_of(host.invite(taken)) == Kind::too_many);
+    host.link(host.contact());
+    host.link(host.contact());
+    CHECK(kind_of(host.invite(host.contact())) == Kind::too_many);
+    taken.address = host.inviter;
+    taken.is_limited = false;   // an admin's
+    CHECK(kind_of(host.invite(taken)) == Kind::taken);
 }
 
 TEST_CASE("an account invites so many a day, an admin as many as he likes, and tokens are not tried out") {

@@ -149,6 +149,38 @@ TEST_CASE("a number registers over HTTP with an invitation where new numbers nee
     CHECK((*tests::ask(door.running, "invite list", {{"jid", "romeo@localhost"}}))["invitations"].empty());
 }
 
+TEST_CASE("a number that registers again needs no invitation, and uses none up") {
+    const Door door;
+    const auto register_with = [&](const std::string& token) {
+        const WebReply started = door.ask("POST", "/v1/register", {{"phone", "+4915112345678"}});
+        REQUIRE(started.status == 202);
+        const std::string pin = pin_in_sms_file(door.running.directory.path() + "/sms.jsonl", "+4915112345678");
+        return door.ask("POST", "/v1/register/" + started.content()["id"].get<std::string>() + "/confirm", {{"pin", pin}, {"invitation", token}}).status;
+    };
+    const auto are_left = [&] { return (*tests::ask(door.running, "invite list", {{"jid", "romeo@localhost"}}))["invitations"].size(); };
+    const std::string first = token_of(door.invite({{"jid", "romeo@localhost"}})), second = token_of(door.invite({{"jid", "romeo@localhost"}}));
+    REQUIRE(are_left() == 2);
+    CHECK(register_with(first) == 201);
+    CHECK(are_left() == 1);
+    CHECK(register_with(second) == 201);
+    CHECK(are_left() == 1);
+}
+
+TEST_CASE("who tries too many tokens is told so, and not that the number needs an invitation") {
+    const Door door{[](server::Config& config) { config.registration.invited_only = true; }};
+    const std::string token = token_of(door.invite({{"jid", "romeo@localhost"}}));
+    const WebReply started = door.ask("POST", "/v1/register", {{"phone", "+4915112345678"}});
+    REQUIRE(started.status == 202);
+    bool is_limited = false;
+    for (int i = 0; i < 62 && !is_limited; ++i) is_limited = door.ask("GET", "/invite/x").status == 429;
+    REQUIRE(is_limited);
+    const std::string pin = pin_in_sms_file(door.running.directory.path() + "/sms.jsonl", "+4915112345678");
+    const WebReply refused = door.ask("POST", "/v1/register/" + started.content()["id"].get<std::string>() + "/confirm", {{"pin", pin}, {"invitation", token}});
+    CHECK(refused.status == 429);
+    CHECK(refused.content()["code"] == "too-many");
+    CHECK(refused.headers.find("Retry-After: ") != std::string::npos);
+}
+
 TEST_CASE("the landing page shows who invites, the link, its QR code and clients, and loads nothing") {
     const Door door;
     const Json link = door.invite({{"jid", "romeo@localhost"}});
@@ -164,6 +196,10 @@ TEST_CASE("the landing page shows who invites, the link, its QR code and clients
     CHECK(page.headers.find("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n") != std::string::npos);
     CHECK(page.headers.find("Referrer-Policy: no-referrer\r\n") != std::string::npos);
     CHECK(page.headers.find("Cache-Control: no-store\r\n") != std::string::npos);
+    // RFC 9110 §9.3.2
+    const WebReply head = door.ask("HEAD", path);
+    CHECK(head.body.empty());
+    CHECK(head.headers.find("Content-Length: " + std::to_string(page.body.size()) + "\r\n") != std::string::npos);
     CHECK_FALSE(has("<script"));
     CHECK_FALSE(has(" src="));
     CHECK_FALSE(has("<link"));

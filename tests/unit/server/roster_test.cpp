@@ -12,6 +12,7 @@
 #include "server/subscription.h"
 #include "tests/support/accounts.h"
 #include "tests/support/temporary_directory.h"
+#include "xmpp/parser.h"
 
 using storage::RosterItem;
 using xmpp::Jid;
@@ -84,6 +85,7 @@ public:
         REQUIRE(tests::wait_for(server_->prepare()).ok());
     }
     server::Worker& worker() { return *server_->workers().front(); }
+    server::Server& server() { return *server_; }
     server::Account& account() { return *account_; }
     server::Roster& roster() { return account_->roster; }
     BrokenRosters& storage() { return storage_->rosters(); }
@@ -266,6 +268,31 @@ TEST_CASE("a change that storage refuses has not happened") {
     CHECK(stage.roster().version() == version);
     CHECK(stage.roster().size() == 1);
     CHECK(stage.roster().find(renamed.jid)->name.empty());
+}
+
+TEST_CASE("a contact who could not be stored has not used the invitation up") {
+    Stage stage;
+    stage.load();
+    auth::Invitations& invitations = stage.server().invitations();
+    auth::Invitations::Wanted wanted;
+    wanted.inviter = stage.account().jid();
+    wanted.address = *Jid::parse("localhost");
+    wanted.subscribes = true;
+    const auto link = tests::wait_for(invitations.invite(std::move(wanted)));
+    REQUIRE(link);
+    const auto ask = [&] {
+        const xmpp::Stanza request = xmpp::parse_trusted("<presence type='subscribe' from='romeo@elsewhere.example' to='juliet@localhost'><preauth xmlns='urn:xmpp:pars:0' token='" + link->token + "'/></presence>");
+        stage.on_worker([&] { stage.worker().subscriptions.to_account(stage.account(), request); });
+    };
+    const auto is_good = [&] { return tests::wait_for(invitations.look(link->token, "test")).ok(); };
+    stage.storage().fails = true;
+    ask();
+    CHECK(stage.roster().size() == 0);
+    CHECK(is_good());
+    stage.storage().fails = false;
+    ask();
+    CHECK(stage.roster().size() == 1);
+    CHECK_FALSE(is_good());
 }
 
 TEST_CASE("versions rise when the account is made anew and when the clock stands still") {
