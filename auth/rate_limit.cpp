@@ -19,21 +19,22 @@ RateLimit::RateLimit(std::uint32_t burst, std::chrono::microseconds period, std:
       period_{static_cast<double>(period.count())},
       most_keys_{most_keys} {}
 
-std::chrono::seconds RateLimit::take(std::string_view key, storage::Time now) {
+std::chrono::seconds RateLimit::take(std::string_view key, storage::Time now, std::uint32_t count) {
+    const double wanted = count;
     const std::lock_guard lock{mutex_};
     const auto found = by_key_.find(key);
     if (found == by_key_.end()) {
-        if (burst_ < 1) return until_one(0);
+        if (burst_ < wanted) return until(wanted, burst_);
         make_room(now);
-        buckets_.push_back(Bucket{std::string{key}, burst_ - 1, now});
+        buckets_.push_back(Bucket{std::string{key}, burst_ - wanted, now});
         by_key_.emplace(buckets_.back().key, std::prev(buckets_.end()));
         return {};
     }
     Bucket& bucket = *found->second;
     bucket.tokens = tokens_at(bucket, now);
     bucket.at = now;
-    if (bucket.tokens < 1) return until_one(bucket.tokens);
-    bucket.tokens -= 1;
+    if (bucket.tokens < wanted) return until(wanted, bucket.tokens);
+    bucket.tokens -= wanted;
     buckets_.splice(buckets_.end(), buckets_, found->second);
     return {};
 }
@@ -42,7 +43,7 @@ std::chrono::seconds RateLimit::wait(std::string_view key, storage::Time now) co
     const std::lock_guard lock{mutex_};
     const auto found = by_key_.find(key);
     const double tokens = found == by_key_.end() ? burst_ : tokens_at(*found->second, now);
-    return tokens < 1 ? until_one(tokens) : std::chrono::seconds{0};
+    return tokens < 1 ? until(1, tokens) : std::chrono::seconds{0};
 }
 
 std::size_t RateLimit::size() const {
@@ -56,9 +57,9 @@ double RateLimit::tokens_at(const Bucket& bucket, storage::Time now) const {
     return std::min(burst_, bucket.tokens + passed * burst_ / period_);
 }
 
-std::chrono::seconds RateLimit::until_one(double tokens) const {
+std::chrono::seconds RateLimit::until(double wanted, double tokens) const {
     if (burst_ < 1) return std::chrono::seconds{static_cast<std::int64_t>(std::ceil(period_ / 1e6))};
-    const double microseconds = (1 - tokens) * period_ / burst_;
+    const double microseconds = (wanted - tokens) * period_ / burst_;
     return std::chrono::seconds{
         std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(microseconds / 1e6)))};
 }

@@ -20,8 +20,9 @@ class RateLimit {
 public:
     RateLimit(std::uint32_t burst, std::chrono::microseconds period, std::size_t most_keys = 100'000);
 
-    // Takes a token: zero, or else how long until there is one (at least a second, for Retry-After).
-    std::chrono::seconds take(std::string_view key, storage::Time now);
+    // Takes so many tokens: zero, or else how long until there are as many (at least a second, for Retry-After), and none is
+    // taken. More than `burst` there never are.
+    std::chrono::seconds take(std::string_view key, storage::Time now, std::uint32_t count = 1);
     // What take() would answer, without taking.
     std::chrono::seconds wait(std::string_view key, storage::Time now) const;
     std::size_t size() const;
@@ -33,7 +34,7 @@ private:
         storage::Time at;  // when `tokens` was right
     };
     double tokens_at(const Bucket& bucket, storage::Time now) const;
-    std::chrono::seconds until_one(double tokens) const;
+    std::chrono::seconds until(double wanted, double tokens) const;
     void make_room(storage::Time now);
 
     const double burst_;

@@ -3,7 +3,8 @@
 // <found/> with the accounts; the same as a command (XEP-0050). Only whole numbers are looked for, and only those are found
 // whose owners have said that they want to be: by <findable/>, or by a command. What is nobody's and what is hidden are
 // answered alike, and are alike in storage (findable_numbers.cpp). An account looks for so many a day (discovery.numbers_a_day),
-// valid or not; where anybody can make accounts with a user name, those without a number of their own look for none.
+// valid or not; where anybody can make accounts with a user name (registration.open, or invitations.register = "everybody"),
+// those without a number of their own look for none.
 #include <algorithm>
 
 #include "auth/phone.h"
@@ -73,14 +74,17 @@ private:
 
     Task<Search> search(std::shared_ptr<Account> account, std::vector<std::string> texts) {
         if (texts.empty()) co_return xmpp::Failure{StanzaError{Condition::bad_request, "Which numbers?"}};
-        if (texts.size() > most_at_once) co_return xmpp::Failure{StanzaError{Condition::not_acceptable, "At most " + std::to_string(most_at_once) + " numbers at once."}};
-        if (account->record().phone.empty() && worker_.config->registration.open)
+        const std::size_t most = std::min<std::size_t>(most_at_once, worker_.config->discovery.numbers_a_day);
+        if (texts.size() > most) co_return xmpp::Failure{StanzaError{Condition::not_acceptable, "At most " + std::to_string(most) + " numbers at once."}};
+        const bool have_many_accounts = worker_.config->registration.open || worker_.config->invitations.register_by == "everybody";
+        if (account->record().phone.empty() && have_many_accounts)
             co_return xmpp::Failure{StanzaError{Condition::not_allowed, "Only accounts of phone numbers look for others."}};
+        // All of them, or none is paid for.
+        const auto wait = a_day_.take(account->jid().text(), worker_.now(), static_cast<std::uint32_t>(texts.size()));
+        if (wait.count() > 0)
+            co_return xmpp::Failure{StanzaError{xmpp::ErrorType::wait, Condition::policy_violation, "Not so many numbers are left for today. Try again in " + std::to_string(wait.count()) + " seconds, or with fewer."}};
         std::vector<std::string> numbers;
         for (const std::string& text : texts) {
-            const auto wait = a_day_.take(account->jid().text(), worker_.now());
-            if (wait.count() > 0)
-                co_return xmpp::Failure{StanzaError{xmpp::ErrorType::wait, Condition::policy_violation, "That were too many numbers for today. Try again in " + std::to_string(wait.count()) + " seconds."}};
             auto number = auth::parse_phone(text);
             if (number && std::ranges::find(numbers, *number) == numbers.end()) numbers.push_back(std::move(*number));
         }

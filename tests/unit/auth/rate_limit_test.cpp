@@ -26,6 +26,17 @@ TEST_CASE("a bucket gives its burst at once and then one token at a time") {
     CHECK(limit.take("a", start + 24h) > 0s);
 }
 
+TEST_CASE("several tokens are taken together, or none of them") {
+    RateLimit limit{10, 1h};
+    CHECK(limit.take("a", start, 7) == 0s);
+    CHECK(limit.take("a", start, 5) == 720s);
+    CHECK(limit.take("a", start, 3) == 0s);
+    CHECK(limit.take("a", start, 1) == 360s);
+    CHECK(limit.take("a", start + 720s, 2) == 0s);
+    CHECK(limit.take("b", start, 11) > 0s);
+    CHECK(limit.take("b", start, 10) == 0s);
+}
+
 TEST_CASE("waiting takes no token") {
     RateLimit limit{1, 1min};
     CHECK(limit.wait("a", start) == 0s);
