@@ -150,6 +150,7 @@ void Server::keys_changed(const xmpp::Jid& account) {
     export_links_.forget(account);
     home.loop.post([this, &home, account] {
         home.unload(account.text());
+        export_links_.forget(account);   // a session that had to end may have asked for another meanwhile
         if (partial_accounts_.lacks(account) == PartialAccounts::Lacks{}) return;
         home.spawn("looking at an account's verifiers", [](Server& self, xmpp::Jid jid) -> storage::Task<void> {
             auto finding = self.storage().accounts().find(jid);
@@ -162,8 +163,11 @@ void Server::keys_changed(const xmpp::Jid& account) {
 void Server::device_revoked(const xmpp::Jid& account, const std::string& device) {
     export_links_.forget(account);
     Worker& home = worker_of(account.text());
-    home.loop.post([&home, account, device] {
-        home.with_account(account.view(), [device](Account* found, bool) { if (found) found->remove_device(device); });
+    home.loop.post([this, &home, account, device] {
+        home.with_account(account.view(), [this, account, device](Account* found, bool) {
+            if (found) found->remove_device(device);
+            export_links_.forget(account);   // its session may have asked for another meanwhile
+        });
     });
 }
 

@@ -144,7 +144,8 @@ Task<Answer> export_account(Context& context, Arguments arguments) {
     auto finding = stored_account(context, jid);
     auto account = co_await finding;
     if (!account) co_return xmpp::Failure{account.error()};
-    if (!arguments.has("from")) log::info("account exported", {{"jid", jid.text()}, {"by", "admin"}});
+    // Every page of it, for none needs the ones before.
+    log::info("account exported", {{"jid", jid.text()}, {"by", "admin"}, {"from", arguments.text("from")}});
     ArchiveIds ids{context.server.archive_id_secret()};
     auto asking = export_piece(context.server.storage(), ids, std::move(*account), arguments.text("from"));
     auto piece = co_await asking;

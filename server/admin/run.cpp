@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What `tern …` does when it does not serve: looks at the configuration, or asks the running server.
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
@@ -166,29 +168,40 @@ bool complete(const Command& command, Json& parameters) {
     return true;
 }
 
-// The pages of an answer, one behind the other. Others see the file when it is complete, and nobody but its owner (XEP-0227 §6).
-Answer write_pages(Client& client, const Command& command, Json parameters, const std::string& file) {
-    const std::string fresh = file + ".new";
-    const Descriptor out{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-    const auto cannot = [](const std::string& path) { return failure(Problem::Kind::bad_request, "cannot write " + path + ": " + std::strerror(errno)); };
-    if (!out) return cannot(fresh);
-    for (bool is_over = false; !is_over;) {
-        Answer answer = client.ask(command.name, parameters);
-        if (!answer) {
-            ::unlink(fresh.c_str());
-            return answer;
-        }
-        const std::string content = answer->value("content", "");
-        for (std::string_view left = content; !left.empty();) {
-            const ssize_t count = ::write(out.get(), left.data(), left.size());
-            if (count < 0 && errno != EINTR) return cannot(fresh);
-            left.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
-        }
-        is_over = !answer->contains("next");
-        if (!is_over) parameters[std::string{command.pages}] = (*answer)["next"];
+bool write_all(int file, std::string_view left) {
+    while (!left.empty()) {
+        const ssize_t count = ::write(file, left.data(), left.size());
+        if (count < 0 && errno != EINTR) return false;
+        left.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
     }
-    if (::rename(fresh.c_str(), file.c_str()) != 0) return cannot(file);
-    return Json{{"message", "wrote " + file}, {"file", file}};
+    return true;
+}
+
+// The pages of an answer, one behind the other.
+std::optional<Problem> write_pages(Client& client, const Command& command, Json parameters, int file, const std::function<Problem()>& cannot) {
+    for (;;) {
+        Answer answer = client.ask(command.name, parameters);
+        if (!answer) return answer.error();
+        if (!write_all(file, answer->value("content", ""))) return cannot();
+        if (!answer->contains("next")) break;
+        parameters[std::string{command.pages}] = (*answer)["next"];
+    }
+    if (::fsync(file) != 0) return cannot();
+    return std::nullopt;
+}
+
+// Others see the file when it is complete, and nobody but its owner (XEP-0227 §6). Until then it has a name that nobody can
+// have put something under, in a folder where others write as well.
+Answer write_file(Client& client, const Command& command, Json parameters, const std::string& file) {
+    std::string fresh = file + ".XXXXXX";
+    const auto cannot = [&] { return Problem{Problem::Kind::bad_request, "cannot write " + file + ": " + std::strerror(errno)}; };
+    const Descriptor out{::mkostemp(fresh.data(), O_CLOEXEC)};   // O_EXCL, mode 0600
+    if (!out) return xmpp::Failure{cannot()};
+    auto problem = write_pages(client, command, std::move(parameters), out.get(), cannot);
+    if (!problem && ::rename(fresh.c_str(), file.c_str()) != 0) problem = cannot();
+    if (!problem) return Json{{"message", "wrote " + file}, {"file", file}};
+    ::unlink(fresh.c_str());
+    return xmpp::Failure{std::move(*problem)};
 }
 
 // The file that the answer is written to, taken out of the parameters.
@@ -221,7 +234,7 @@ int run_command(const CommandLine& line) {
     const auto show_progress = [&](std::size_t lines) {
         if (shows_progress) std::cerr << lines << " lines\r" << std::flush;
     };
-    const Answer answer = output ? write_pages(*client, *line.command, std::move(parameters), *output)
+    const Answer answer = output ? write_file(*client, *line.command, std::move(parameters), *output)
                                  : run_whole(*client, *line.command, std::move(parameters), show_progress);
     if (!answer) return fail(line, refused, to_string(answer.error().kind), answer.error().text);
     print(line, *answer);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // GET /v1/export/{token}: an account's data (account_export.h), once, for who holds the link. What is no link, has expired or
-// was used looks alike. It is read from storage as fast as the client takes it.
+// was used looks alike. It is read from storage as fast as the client takes it, and breaks off when the account is disabled or
+// one of its keys is none any more.
+#include <algorithm>
+
 #include "server/account_export.h"
 #include "server/http/routes.h"
 #include "server/http/service.h"
@@ -21,10 +24,22 @@ struct Reading {
     bool is_over = false;
 };
 
+// Whether all keys that the account had when the link was opened are good still.
+bool is_as_before(const storage::Account& before, const std::optional<storage::Account>& now) {
+    if (!now || now->id != before.id || now->disabled) return false;
+    return std::ranges::all_of(before.devices, [&](const storage::Device& device) {
+        return std::ranges::find(now->devices, device.id, &storage::Device::id) != now->devices.end();
+    });
+}
+
 // An empty piece is the end, so one without anything to show is passed over.
 Task<Piece> read_on(std::shared_ptr<Reading> reading) {
     std::string xml;
     while (xml.empty() && !reading->is_over) {
+        auto looking = reading->server.storage().accounts().find(reading->account.jid);
+        const auto now = co_await looking;
+        if (!now) co_return xmpp::Failure{now.error().text};
+        if (!is_as_before(reading->account, *now)) co_return xmpp::Failure{std::string{"the account's keys have changed"}};
         auto asking = export_piece(reading->server.storage(), reading->ids, reading->account, reading->next);
         auto piece = co_await asking;
         if (!piece) co_return xmpp::Failure{piece.error().text};
@@ -35,6 +50,8 @@ Task<Piece> read_on(std::shared_ptr<Reading> reading) {
     co_return std::move(xml);
 }
 
+Task<Piece> nobody_reads() { co_return std::string{}; }
+
 Task<Response> send(Service& service, Request request) {
     ExportLinks& links = service.server.export_links();
     const storage::Time now = service.server.clock().wall();
@@ -43,7 +60,10 @@ Task<Response> send(Service& service, Request request) {
     Response response;
     response.content_type = "application/xml";
     response.headers = {{"Content-Disposition", "attachment; filename=\"export.xml\""}, {"Cache-Control", "no-store"}};
-    if (request.method == "HEAD") co_return links.is_good(token, now) ? std::move(response) : std::move(nothing);   // those who look first do not use it up
+    if (request.method == "HEAD") {   // those who look first do not use it up
+        response.more = [] { return nobody_reads(); };   // RFC 9110 §9.3.2: the header is that of GET
+        co_return links.is_good(token, now) ? std::move(response) : std::move(nothing);
+    }
     const auto jid = links.take(token, now);
     if (!jid) co_return std::move(nothing);
     auto finding = service.server.storage().accounts().find(*jid);

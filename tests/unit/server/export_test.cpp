@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 // An account's data as a file: over HTTP by a link, and by `tern account export`.
+#include <array>
+#include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 
 #include <catch2/catch.hpp>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "server/account_export.h"
 #include "server/admin/command_line.h"
+#include "server/log.h"
+#include "tests/support/in_process.h"
 #include "tests/unit/server/admin_client.h"
 #include "tests/unit/server/web_client.h"
 #include "xmpp/base64.h"
@@ -82,7 +89,46 @@ struct Household {
         must(storage.messages().read(id, 0, 1));   // all of that is there now
     }
 
+    // More than sockets hold.
+    void add_large_messages() {
+        for (std::size_t n = 0; n < 120; ++n) {
+            storage::LogEntry entry = message(messages + n, true);
+            entry.xml = xmpp::Wire{"<message from='juliet@localhost' to='romeo@localhost' type='chat'><body>" + std::string(200'000, 'x') + "</body></message>"};
+            running.server->storage().messages().append(entry, [](const auto&) {});
+        }
+        must(running.server->storage().messages().read(id, 0, 1));
+    }
+
     std::string link() { return "/v1/export/" + running.server->export_links().offer(romeo, running.clock.wall()); }
+};
+
+// A client that takes only what it is told to.
+class LazyReader {
+public:
+    explicit LazyReader(const std::string& address) : socket_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+        const int small = 4096;
+        ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+        REQUIRE(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    }
+    void send(const std::string& bytes) const { REQUIRE(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size())); }
+    // So much, or all there is until the connection ends.
+    std::string read(std::size_t most) const {
+        std::string all;
+        std::array<char, 65536> some;
+        while (all.size() < most) {
+            const ssize_t count = ::recv(socket_.get(), some.data(), std::min(some.size(), most - all.size()), 0);
+            if (count <= 0) break;
+            all.append(some.data(), static_cast<std::size_t>(count));
+        }
+        return all;
+    }
+
+private:
+    server::net::Descriptor socket_;
 };
 
 std::size_t count(const std::string& text, const std::string& of) {
@@ -141,6 +187,8 @@ TEST_CASE("a link gives an account's data once, in pieces") {
     const WebReply looked = fetch(home.running, link, "HEAD");
     CHECK(looked.status == 200);
     CHECK(looked.body.empty());
+    CHECK(looked.headers.find("Content-Length") == std::string::npos);   // RFC 9110 §9.3.2: as for GET
+    CHECK(looked.headers.find("Transfer-Encoding: chunked") != std::string::npos);
     const WebReply got = fetch(home.running, link);
     CHECK(got.status == 200);
     CHECK(got.headers.find("Transfer-Encoding: chunked") != std::string::npos);
@@ -181,6 +229,54 @@ TEST_CASE("a link ends with its time, with a newer one, and with a key of the ac
     CHECK(fetch(home.running, disabled).status == 404);
 }
 
+TEST_CASE("an export that is under way ends with a key of the account, and with the account") {
+    const bool is_revoked = GENERATE(true, false);
+    Household home;
+    home.add_large_messages();
+    LazyReader reader{home.running.web->addresses().http.front()};
+    reader.send("GET " + home.link() + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    std::string document = reader.read(1000);   // no more: the server waits with the rest
+    auto& accounts = home.running.server->storage().accounts();
+    home.must(is_revoked ? accounts.remove_device(home.id, "d1") : accounts.set_disabled(home.id, true));
+    document += reader.read(100'000'000);
+    CHECK(document.find("<server-data") != std::string::npos);
+    CHECK(document.find("</server-data>") == std::string::npos);
+    CHECK_FALSE(document.ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST_CASE("a session that is about to end does not get itself a last link") {
+    InProcess stage;
+    stage.open(*parse_scene("link", "# A link\n# (§0)\n\n[Account] romeo@localhost\n\tpassword: secret\n\n-----\n\nafter 1 seconds\n"));
+    const xmpp::Jid romeo = *xmpp::Jid::parse("romeo@localhost");
+    auto& links = stage.server().export_links();
+    stage.server().keys_changed(romeo);
+    const std::string replaced = links.offer(romeo, stage.now());   // before its worker has heard of it
+    stage.settle();
+    CHECK_FALSE(links.is_good(replaced, stage.now()));
+    stage.server().device_revoked(romeo, "d1");
+    const std::string revoked = links.offer(romeo, stage.now());
+    stage.settle();
+    CHECK_FALSE(links.is_good(revoked, stage.now()));
+    CHECK(links.is_good(links.offer(romeo, stage.now()), stage.now()));
+}
+
+TEST_CASE("every page of an admin's export is in the log") {
+    Household home;
+    home.running.open_admin_socket();
+    static std::mutex mutex;
+    static std::vector<std::string> logged;
+    server::log::open({.level = "info", .format = "text", .file = home.running.directory.path() + "/log"});
+    server::log::watch([](server::log::Level, std::string_view line) {
+        const std::lock_guard lock{mutex};
+        logged.emplace_back(line);
+    });
+    REQUIRE(ask(home.running, "account export", {{"jid", "romeo@localhost"}, {"from", "archive:0"}}));
+    server::log::watch(nullptr);
+    server::log::open({});
+    const std::lock_guard lock{mutex};
+    CHECK(std::ranges::any_of(logged, [](const std::string& line) { return line.starts_with("account exported jid=romeo@localhost") && line.find("from=archive:0") != std::string::npos; }));
+}
+
 TEST_CASE("tern account export writes the same to a file that is its owner's alone") {
     Household home;
     home.running.open_admin_socket();
@@ -199,7 +295,19 @@ TEST_CASE("tern account export writes the same to a file that is its owner's alo
     CHECK((status.st_mode & 0777) == 0600);
     CHECK(run("nobody@localhost", file + "2") != 0);
     CHECK(::stat((file + "2").c_str(), &status) != 0);
-    CHECK(::stat((file + "2.new").c_str(), &status) != 0);
     CHECK(run("romeo@localhost", home.running.directory.path() + "/missing/romeo.xml") != 0);
+
+    // In a folder where others write as well: nothing that they put there is written to, and nothing is left behind.
+    const std::filesystem::path folder = home.running.directory.path() + "/shared";
+    std::filesystem::create_directories(folder / "taken");
+    std::ofstream{folder / "victim"} << "precious";
+    std::filesystem::create_symlink(folder / "victim", folder / "romeo.xml.new");
+    REQUIRE(run("romeo@localhost", folder / "romeo.xml") == 0);
+    CHECK(run("romeo@localhost", folder / "taken") != 0);
+    CHECK(run("nobody@localhost", folder / "nobody.xml") != 0);
+    std::string kept;
+    std::ifstream{folder / "victim"} >> kept;
+    CHECK(kept == "precious");
+    CHECK(std::distance(std::filesystem::directory_iterator{folder}, {}) == 4);   // and romeo.xml
     CHECK(problem_of(ask(home.running, "account export", {{"jid", "romeo@localhost"}, {"from", "nowhere"}})) == "bad-request");
 }
