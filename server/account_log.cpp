@@ -16,6 +16,8 @@ namespace server {
 
 const xmpp::StanzaError AccountLog::not_stored{xmpp::ErrorType::wait, xmpp::Condition::resource_constraint, "The message could not be stored."};
 
+constexpr std::chrono::seconds ack_patience{1};       // clients' acks are waited for so long
+constexpr std::size_t most_postponed = 64;            // entries of an account
 constexpr std::size_t catch_up_batch = 100;          // entries in memory at once
 constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
 constexpr std::chrono::seconds archive_patience{10};  // between two pages that a client fetches
@@ -77,6 +79,7 @@ bool AccountLog::write(Passage& passage) {
     if (is_incoming && passage.kept == Keep::until_delivered && may_all_get_it_now()) {
         uncommitted_.back().xml = passage.wire();
         uncommitted_.back().receipt = Receipt::current();
+        uncommitted_.back().since = account_.worker().loop.now();
         uncommitted_.back().is_postponed = true;
         account_.worker().loop.after_output(*this);
         return true;
@@ -122,14 +125,28 @@ AccountLog::Uncommitted* AccountLog::next_postponed(storage::LogId after) {
     return found == uncommitted_.end() ? nullptr : &*found;
 }
 
-// What was sent is with the kernel, or cannot be yet: what every device has need not be stored, the rest is.
+// What was sent is with the kernel, or cannot be yet. What has not reached every device is stored, unless it may well be
+// acknowledged soon and nobody waits for it to be stored.
 void AccountLog::on_end_of_turn() {
+    Worker& worker = account_.worker();
+    const bool may_wait = worker.config->messages.ack == "receive" && uncommitted_.size() <= most_postponed && may_all_get_it_now();
+    write_postponed(may_wait ? worker.loop.now() - ack_patience : net::Duration::max());
+    const Uncommitted* const oldest = next_postponed(0);
+    if (patience_ && patience_->is_running()) return;
+    if (!oldest) return patience_.reset();
+    if (!patience_) patience_ = std::make_unique<net::Timer>();
+    patience_->start(worker.loop, oldest->since + ack_patience - worker.loop.now(), [this] { on_end_of_turn(); });
+}
+
+void AccountLog::write_postponed(net::Duration since) {
     storage::LogId id = 0;
     while (Uncommitted* const each = next_postponed(id)) {
         id = each->entry;
+        const bool has_arrived = std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; });
+        if (!has_arrived && !each->receipt && each->since > since) continue;
         each->is_postponed = false;
         const auto receipt = std::move(each->receipt);
-        if (std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; })) {
+        if (has_arrived) {
             settled(id, storage::Result<void>{}, receipt.get());
             continue;
         }
@@ -165,9 +182,10 @@ void AccountLog::delivered(Session& session, LogPlace place) {
     auto& messages = account_.worker().storage().messages();
     if (place.in_turn && !is_owed_before(session, place.entry)) {
         cursor->at = place.entry;
-        if (!is_postponed(place.entry)) messages.advance_cursor(account_.id(), session.device(), place.entry);
+        if (is_postponed(place.entry)) account_.worker().loop.after_output(*this);
+        else messages.advance_cursor(account_.id(), session.device(), place.entry);
     } else {
-        if (is_postponed(place.entry)) on_end_of_turn();
+        if (is_postponed(place.entry)) write_postponed(net::Duration::max());
         messages.mark_delivered(account_.id(), session.device(), place.entry);
     }
 }
@@ -266,7 +284,7 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     storage::LogId read_up_to = cursor(*session);
 
     while (session->takes_messages() && session->stream()) {
-        on_end_of_turn();   // what is postponed would not be found
+        write_postponed(net::Duration::max());   // it would not be found
         read_up_to = std::max(read_up_to, cursor(*session));  // what was on its way may have arrived since
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
         if (horizon <= read_up_to) {           // nothing waits: most logins

@@ -3,7 +3,8 @@
 // device's cursor, and sends a device what lies behind it (offline messages, XEP-0160, XEP-0203). An entry is counted as
 // delivered when the session's stream has handed it to the kernel, or when a module says so (stream management's ack).
 // The cursor of a device never passes an entry that one of its sessions was sent and may not have. An entry that is kept
-// for devices alone, all of which have it when the turn ends, is never written at all.
+// for devices alone, all of which have it when the turn ends, is never written at all; where nobody's ack promises that it
+// is stored (messages.ack = "receive"), its clients' acks are waited for a second.
 #pragma once
 
 #include <memory>
@@ -47,6 +48,8 @@ public:
     void expects_archive(const Session& session);    // it says that it will do so (XEP-0386 §3.2)
     storage::LogId cursor(const Session& session);   // the last entry that its device has for certain
 
+    // A session's stream is gone: nobody acknowledges what is not written yet.
+    void lost() { write_postponed(net::Duration::max()); }
     // What the session was sent and did not acknowledge is owed to its device again.
     void ended(Session& session);
 
@@ -60,9 +63,12 @@ private:
         bool is_incoming;
         xmpp::Wire xml{};                       // while it is postponed: not given to storage yet
         std::shared_ptr<Receipt> receipt{};     // who waits for that
+        net::Duration since{};                  // when that began
         bool is_postponed = false;
     };
     void on_end_of_turn() override;
+    // What is postponed since then or longer; what every device has got meanwhile is only forgotten.
+    void write_postponed(net::Duration since);
     void append(storage::LogEntry entry, std::shared_ptr<Receipt> receipt);
     bool may_all_get_it_now() const;
     Uncommitted* find_uncommitted(storage::LogId entry);
@@ -83,6 +89,7 @@ private:
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once
     std::vector<DeviceCursor> cursors_;
+    std::unique_ptr<net::Timer> patience_;   // while something is postponed beyond its turn
 };
 
 }  // namespace server

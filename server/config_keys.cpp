@@ -149,7 +149,7 @@ const Key table[] = {
     {"messages.archive", live, Text{at<&C::messages, &C::Messages::archive>, values::archive},
      "whose messages the archive keeps, for accounts without a preference: \"always\", \"never\", or \"roster\": contacts'"},
     {"messages.ack", live, Text{at<&C::messages, &C::Messages::ack>, values::ack},
-     "XEP-0198 acks: \"commit\", only what is durably stored; \"receive\", at once"},
+     "XEP-0198 acks: \"commit\", only what is durably stored; \"receive\", at once: a crash may lose the messages of the last second"},
 
     // RFC 6120 §13.12: not below 10000 bytes.
     {"limits.stanza_bytes", live,

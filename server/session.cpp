@@ -48,6 +48,12 @@ std::set<xmpp::Jid>& Session::directed() {
     return *directed_;
 }
 
+void Session::detach() {
+    stream_ = nullptr;
+    on_drained();
+    account_->log.lost();
+}
+
 void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, LogPlace logged_as) {
     Leaving leaving{*this, stanza, std::move(wire), logged_as};
     if (worker().host.leaving.ask(leaving).passes()) send_now(leaving);

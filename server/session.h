@@ -40,6 +40,7 @@ public:
     const std::string& device() const { return device_; }
     Stream* stream() const { return stream_; }       // nullptr: the connection is gone, a module keeps the session
     void attach(Stream* stream) { stream_ = stream; }
+    void detach();                                   // nobody waits for the socket any more, or for acks of what is not stored
     Slots& slots() { return slots_; }
     storage::Time bound_at() const { return bound_at_; }
 

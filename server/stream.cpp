@@ -271,8 +271,7 @@ void Stream::go_down(StreamError error) {
     session_ = nullptr;
     phase_ = Phase::closing;
     pending_.clear();
-    session->attach(nullptr);
-    session->on_drained();
+    session->detach();
     if (transport_) transport_->close();
 }
 
@@ -312,8 +311,7 @@ void Stream::end_session(bool may_be_resumed) {
     const std::shared_ptr<Session> session = std::exchange(session_, nullptr);
     if (!session) return;
     session->account().mark_seen(session->device());
-    session->attach(nullptr);
-    session->on_drained();  // whoever waits for the socket sees that there is none
+    session->detach();
     if (may_be_resumed && worker_->host.lost.claim(*session)) return;
     session->finish();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The only file that knows sqlite3.h. WAL with synchronous=FULL: a commit that has returned survives a power
-// cut.
+// With checkpoints.cpp the only file that knows sqlite3.h. WAL with synchronous=FULL: a commit that has
+// returned survives a power cut.
 #include "storage/sqlite/connection.h"
 
 #include <fcntl.h>
@@ -9,6 +9,8 @@
 
 #include <chrono>
 #include <thread>
+
+#include "storage/sqlite/checkpoints.h"
 
 namespace storage::sqlite {
 
@@ -165,7 +167,7 @@ std::uint64_t SqliteStatement::affected() {
 
 class SqliteConnector final : public sql::Connector {
 public:
-    explicit SqliteConnector(Settings settings) : settings_{std::move(settings)} {}
+    explicit SqliteConnector(Settings settings) : settings_{std::move(settings)}, checkpoints_{settings_.path} {}
     sql::Dialect dialect() const override { return sql::Dialect::sqlite; }
     bool is_single() const override { return settings_.path == ":memory:"; }
     std::string place() const override { return is_single() ? "memory" : settings_.path; }
@@ -195,8 +197,7 @@ public:
         connection->execute("PRAGMA temp_store = MEMORY");
         connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -32000"
                                                       : "PRAGMA cache_size = -8000");
-        connection->execute(
-            "PRAGMA wal_autocheckpoint = 1000");  // 4 MB: the commit that copies them keeps acks waiting
+        if (purpose == Purpose::write && !is_single()) checkpoints_.follow(database);
         if (settings_.most_pages > 0) {
             connection->execute("PRAGMA max_page_count = " + std::to_string(settings_.most_pages));
         }
@@ -223,6 +224,7 @@ private:
     }
 
     const Settings settings_;
+    Checkpoints checkpoints_;
 };
 
 }  // namespace

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// SQLite's write-ahead log while a server writes and never stops: what it holds gets into the database file, and it does
+// not grow for ever.
+#include <filesystem>
+
+#include "storage/sqlite/connection.h"
+#include "tests/support/comes_true.h"
+#include "tests/unit/storage/backends.h"
+
+using namespace tests;
+
+namespace {
+
+constexpr std::uintmax_t page = 4096;
+
+// Some hundred pages of messages, committed.
+void write_more(Opened<SqliteFile>& home, AccountId owner, LogId& last) {
+    const std::string text(100'000, 'x');
+    for (int i = 0; i < 20; ++i) must(home.append(entry(owner, ++last, text)));
+}
+
+// A connection in the middle of reading.
+struct OldState {
+    explicit OldState(const std::string& file) : connector{storage::sqlite::make_connector({file})} {
+        auto made = connector->connect(storage::sql::Connector::Purpose::read);
+        REQUIRE(made);
+        connection = std::move(*made);
+        connection->execute("BEGIN");
+        REQUIRE(connection->query("SELECT COUNT(*) FROM accounts").next());
+    }
+    std::unique_ptr<storage::sql::Connector> connector;
+    std::unique_ptr<storage::sql::Connection> connection;
+};
+
+}  // namespace
+
+TEST_CASE("the write-ahead log is moved into the database while the server runs") {
+    Opened<SqliteFile> home;
+    const std::string file = home.backend.directory.path() + "/tern.db";
+    const AccountId owner = home.create("romeo@montague.example", {device("phone")});
+    LogId last = 0;
+
+    std::uintmax_t largest_log = 0, written = 0;
+    while (written < 8'000 * page) {
+        for (const std::uintmax_t before = written; written < before + 1'500 * page; written += 20 * 100'000) write_more(home, owner, last);
+        CAPTURE(written / page);
+        CHECK(comes_true([&] { return std::filesystem::file_size(file) > written - 1'100 * page; }));
+        largest_log = std::max(largest_log, std::filesystem::file_size(file + "-wal"));
+    }
+    CHECK(largest_log < 4'000 * page);
+    CHECK(home.ids(owner).size() == static_cast<std::size_t>(last));
+}
+
+TEST_CASE("a reader that holds on to an old state keeps no commit waiting, and what it kept back is moved when it has gone") {
+    Opened<SqliteFile> home;
+    const std::string file = home.backend.directory.path() + "/tern.db";
+    const AccountId owner = home.create("romeo@montague.example", {device("phone")});
+    LogId last = 0;
+    write_more(home, owner, last);
+    {
+        const OldState held{file};
+        for (int i = 0; i < 6; ++i) write_more(home, owner, last);
+        CHECK(std::filesystem::file_size(file) < 1'000 * page);
+    }
+    write_more(home, owner, last);
+    CHECK(comes_true([&] { return std::filesystem::file_size(file) > 3'000 * page; }));
+}
