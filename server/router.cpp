@@ -3,6 +3,7 @@
 #include "server/router.h"
 
 #include <tuple>
+#include <utility>
 
 #include "server/account.h"
 #include "server/log.h"
@@ -47,7 +48,14 @@ bool is_malformed(const Stanza& request) {
 
 // ---- the sender's half: RFC 6120 §10.1, RFC 6121 §8.1 ------------------------------------------------------------------
 
+struct Router::Sending {
+    Sending(Router& router, Session& session) : router_{router} { router_.sender_ = &session; }
+    ~Sending() { router_.sender_ = nullptr; }
+    Router& router_;
+};
+
 void Router::from_client(Session& session, const Stanza& stanza) {
+    const Sending whose{*this, session};
     Counters::count(worker_.counters.received, stanza.kind());
     // RFC 6120 §8.3.3.8
     if (stanza.has_bad_to()) return bounce(stanza, {}, Condition::jid_malformed);
@@ -113,6 +121,17 @@ void Router::route(const Stanza& stanza, JidView to) {
             const Receipt::Scope because{receipt};
             home.router.arrive(stanza, addressee);
         });
+    if (sender_ && home.loop.is_behind()) hold_back(*std::exchange(sender_, nullptr), home);
+}
+
+// Back-pressure: its client sends faster than that worker takes it. It is read on when what it sent has been taken.
+void Router::hold_back(Session& session, Worker& behind) {
+    if (!session.stream()) return;
+    auto held = session.stream()->shared_from_this();
+    held->hold();
+    behind.loop.post([stream = std::move(held), &here = worker_.loop]() mutable {
+        here.post([back = std::move(stream)] { back->go_on(); });
+    });
 }
 
 // ---- the recipient's half: RFC 6120 §10.5, RFC 6121 §8.5 ---------------------------------------------------------------

@@ -54,8 +54,11 @@ private:
     void ask(Iq iq, const ServiceOf* service = nullptr);
     storage::Task<void> ask_and_wait(const IqTable::Entry& entry, Iq iq);
     void send_back(const xmpp::Stanza& request, std::string_view xml);
+    void hold_back(Session& session, Worker& behind);
 
+    struct Sending;
     Worker& worker_;
+    Session* sender_ = nullptr;   // whose client's stanza is under way, until it has had to pause for it
 };
 
 bool is_subscription(const xmpp::Stanza& presence);   // subscribe, subscribed, unsubscribe, unsubscribed

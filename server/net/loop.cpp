@@ -58,6 +58,7 @@ void Loop::post(Job job) {
         if (mailbox_.empty()) oldest_ = clock_.steady();
         mailbox_.push_back(std::move(job));
         high_water_ = std::max<std::uint64_t>(high_water_, mailbox_.size());
+        waiting_.store(mailbox_.size(), std::memory_order_relaxed);
         wake = !std::exchange(woken_, true);
     }
     if (wake && !is_here()) {
@@ -116,6 +117,7 @@ bool Loop::drain_mailbox() {
         woken_ = false;
         if (mailbox_.empty()) return false;
         batch_.swap(mailbox_);
+        waiting_.store(0, std::memory_order_relaxed);
     }
     // Each is let go of at once: what a job held ends before the next begins.
     for (Job& job : batch_) std::exchange(job, {})();

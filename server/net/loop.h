@@ -128,6 +128,10 @@ public:
     const std::string& name() const { return name_; }
     std::chrono::microseconds until_next_timer() const;  // max() when there is none
 
+    // More waits in the mailbox than it takes in a turn or two: who fills it should pause. Any thread.
+    bool is_behind() const { return waiting_.load(std::memory_order_relaxed) > most_waiting; }
+    static constexpr std::size_t most_waiting = 1000;
+
     struct MailboxDepth { std::uint64_t depth, high_water; Duration oldest; };
     MailboxDepth mailbox() const;      // any thread
 
@@ -147,6 +151,7 @@ private:
     std::vector<EndOfTurn*> ending_;
     std::vector<Pollable*> pollables_;        // by file descriptor
     std::atomic<bool> stopping_{false};
+    std::atomic<std::size_t> waiting_{0};     // in the mailbox
 
     mutable std::mutex mutex_;                // guards what follows
     std::vector<Job> mailbox_;
