@@ -72,6 +72,14 @@ struct Config {
         std::uint32_t numbers_a_day = 2000;          // that an account may look for
     } discovery;
 
+    struct Rooms {                                   // XEP-0045
+        std::string service = "groups";              // rooms are at SERVICE.DOMAIN; empty: there are none
+        std::string create = "everybody";            // who may make one: "nobody", "admins", "everybody"
+        std::uint32_t per_account = 100;             // that an account may have made
+        std::uint32_t max_occupants = 5000;          // of one room
+        std::uint32_t history = 20;                  // messages that who comes in is sent at most
+    } rooms;
+
     struct Sms {
         std::string gateway = "console";             // console, http, file
         std::string file = "data/sms.jsonl";

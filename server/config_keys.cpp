@@ -92,7 +92,7 @@ const Key table[] = {
      Number{at<&C::registration, &C::Registration::per_minute>, 1, any_number},
      "PINs in a minute, all together"},
 
-    {"invitations.register", live, Text{at<&C::invitations, &C::Invitations::register_by>, values::register_by},
+    {"invitations.register", live, Text{at<&C::invitations, &C::Invitations::register_by>, values::nobody_to_everybody},
      "whose invitations let guests register with user name and password, even if registration.open is false: nobody, admins or "
      "everybody"},
     {"invitations.lifetime", live,
@@ -105,6 +105,16 @@ const Key table[] = {
     {"discovery.numbers_a_day", restart, Number{at<&C::discovery, &C::Discovery::numbers_a_day>, 0, any_number},
      "phone numbers that an account may look for in a day, to find contacts; 0: none. Where anybody can make accounts with a "
      "user name, those look for none"},
+
+    {"rooms.service", restart, Text{at<&C::rooms, &C::Rooms::service>, values::service},
+     "group chats (XEP-0045) are at SERVICE.DOMAIN; empty: there are none"},
+    {"rooms.create", live, Text{at<&C::rooms, &C::Rooms::create>, values::nobody_to_everybody},
+     "who may make a room: nobody, admins or everybody"},
+    {"rooms.per_account", live, Number{at<&C::rooms, &C::Rooms::per_account>, 1, any_number},
+     "rooms that an account may have made and that are still there"},
+    {"rooms.max_occupants", live, Number{at<&C::rooms, &C::Rooms::max_occupants>, 2, 100'000}, "occupants of a room"},
+    {"rooms.history", live, Number{at<&C::rooms, &C::Rooms::history>, 0, 1000},
+     "messages that a room remembers, for those who come in"},
 
     {"sms.gateway", restart, Text{at<&C::sms, &C::Sms::gateway>, values::sms_gateway},
      "console (the log), http or file"},

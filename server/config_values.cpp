@@ -205,7 +205,11 @@ std::string retention(std::string& value) {
 
 std::string archive(std::string& value) { return one_of(value, {"always", "never", "roster"}); }
 std::string ack(std::string& value) { return one_of(value, {"commit", "receive"}); }
-std::string register_by(std::string& value) { return one_of(value, {"nobody", "admins", "everybody"}); }
+std::string service(std::string& value) {
+    const bool right = value.empty() || (domain(value).empty() && value.find_first_of("[:") == value.npos);
+    return right ? "" : "the first part of a domain, e.g. \"groups\"";
+}
+std::string nobody_to_everybody(std::string& value) { return one_of(value, {"nobody", "admins", "everybody"}); }
 std::string log_level(std::string& value) { return one_of(value, {"debug", "info", "warn", "error"}); }
 std::string log_format(std::string& value) { return one_of(value, {"text", "json"}); }
 

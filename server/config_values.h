@@ -32,7 +32,8 @@ std::string header_line(std::string& value);
 std::string retention(std::string& value);
 std::string archive(std::string& value);
 std::string ack(std::string& value);
-std::string register_by(std::string& value);
+std::string nobody_to_everybody(std::string& value);
+std::string service(std::string& value);  // labels before a domain, or empty
 std::string log_level(std::string& value);
 std::string log_format(std::string& value);
 std::string directory(std::string& value);  // any text but none

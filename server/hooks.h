@@ -82,6 +82,7 @@ struct Passage {
     // Edits, seen by everyone after this hook: XML to add behind the payload, children to leave out.
     std::string appended;
     std::vector<xmpp::Element> stripped;
+    bool is_edited() const { return !appended.empty() || !stripped.empty(); }
     xmpp::Wire wire();          // the stanza with its edits, written once
 
 private:

@@ -56,12 +56,6 @@ struct DiscoTable {
     void account_feature(std::string_view ns) { account.features.emplace_back(ns); }
 };
 
-// An entity of ours that is neither the server nor an account: who it is, and what it alone answers.
-struct ServiceOf {
-    DiscoTable::Of disco;
-    IqTable iq;                                  // under Asked::service
-};
-
 // A top-level element that is not a stanza, on a stream that has logged in (or, before_login, has not yet).
 struct NonzaTable {
     struct Entry { void* module; void (*call)(void*, Stream&, const xmpp::Stanza&); };
@@ -95,11 +89,22 @@ public:
         module_ = module;
         call_ = [](void* self, A... arguments) -> R { return (static_cast<M*>(self)->*Method)(std::forward<A>(arguments)...); };
     }
+    explicit operator bool() const { return call_ != nullptr; }
     R operator()(A... arguments) const { return call_ ? call_(module_, std::forward<A>(arguments)...) : R(); }
 
 private:
     void* module_ = nullptr;
     R (*call_)(void*, A...) = nullptr;
+};
+
+// An entity of ours that is neither the server nor an account: who it is, and what it alone answers.
+struct ServiceOf {
+    DiscoTable::Of disco;
+    IqTable iq;                                  // under Asked::service
+    // Who takes what is sent to the entities that it has beneath it: addresses with a localpart, each of which lives on the
+    // worker of its bare JID, as an account does, and is called there. The service itself then lives on the worker of its
+    // domain, where its IQs are answered; messages and presence for it come here as well.
+    Provider<void, const xmpp::Stanza&, xmpp::JidView> entities;
 };
 
 class Host {

@@ -103,23 +103,26 @@ void Router::send(const Stanza& stanza, JidView to) {
 
 void Router::route(const Stanza& stanza, JidView to) {
     if (const auto service = worker_.host.services.find(to.domainpart()); service != worker_.host.services.end())
-        return to_service(service->second, stanza, to);
+        return service->second.entities ? go_home(stanza, to, &Router::to_service) : to_service(stanza, to);
     // RFC 6120 §10.4: a remote domain. No other server is reachable from here.
     if (!worker_.config->is_local(to.domainpart())) return bounce(stanza, to, Condition::remote_server_not_found);
     if (to.localpart().empty()) return to_server(nullptr, stanza);
+    go_home(stanza, to, &Router::arrive);
+}
 
+void Router::go_home(const Stanza& stanza, JidView to, Arrival arrival) {
     Worker& home = worker_.server.worker_of(to.bare().text());
-    if (&home == &worker_) return arrive(stanza, to);
+    if (&home == &worker_) return (this->*arrival)(stanza, to);
     if (const auto& receipt = Receipt::current()) receipt->travels();
     if (to == stanza.to())
-        home.loop.post([&home, stanza, receipt = Receipt::current()] {
+        home.loop.post([&home, stanza, arrival, receipt = Receipt::current()] {
             const Receipt::Scope because{receipt};
-            home.router.arrive(stanza, stanza.to());
+            (home.router.*arrival)(stanza, stanza.to());
         });
     else
-        home.loop.post([&home, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}] {
+        home.loop.post([&home, stanza, arrival, receipt = Receipt::current(), addressee = xmpp::Jid{to}] {
             const Receipt::Scope because{receipt};
-            home.router.arrive(stanza, addressee);
+            (home.router.*arrival)(stanza, addressee);
         });
     if (sender_ && home.loop.is_behind()) hold_back(*std::exchange(sender_, nullptr), home);
 }
@@ -170,8 +173,10 @@ void Router::to_server(Session* session, const Stanza& stanza) {
            xmpp::Jid{stanza.from()}, xmpp::Jid{stanza.to()}});
 }
 
-// RFC 6120 §10.5.1: the same, for one of its services.
-void Router::to_service(const ServiceOf& service, const Stanza& stanza, JidView to) {
+// RFC 6120 §10.5.1: the same, for one of its services, or what that has beneath it.
+void Router::to_service(const Stanza& stanza, JidView to) {
+    const ServiceOf& service = worker_.host.services.find(to.domainpart())->second;
+    if (service.entities && (!to.is_domain() || stanza.kind() != Kind::iq)) return service.entities(stanza, to);
     if (stanza.kind() == Kind::presence) return;
     if (stanza.kind() == Kind::message || !to.localpart().empty()) return bounce(stanza, to, service_unavailable);
     if (!is_request(stanza)) return;

@@ -44,7 +44,9 @@ private:
     void to_own_account(Session& session, const xmpp::Stanza& stanza);
     void presence_from_client(Session& session, const xmpp::Stanza& stanza);
     void to_server(Session* session, const xmpp::Stanza& stanza);
-    void to_service(const ServiceOf& service, const xmpp::Stanza& stanza, xmpp::JidView to);
+    void to_service(const xmpp::Stanza& stanza, xmpp::JidView to);
+    using Arrival = void (Router::*)(const xmpp::Stanza&, xmpp::JidView);
+    void go_home(const xmpp::Stanza& stanza, xmpp::JidView to, Arrival arrival);   // to the worker where `to` lives
     void arrive(const xmpp::Stanza& stanza, xmpp::JidView to);
     void message_to_bare(Passage& passage);
     void to_full(Passage& passage);

@@ -101,7 +101,7 @@ std::optional<Condition> parse_condition(std::string_view element_name) {
 
 ErrorType default_type(Condition condition) { return row(condition).type; }
 
-std::string StanzaError::xml(std::string_view by) const {
+std::string StanzaError::xml() const {
     std::string out = beside;
     out.append("<error type='").append(to_string(type)).append("'");
     if (!by.empty()) {

@@ -32,9 +32,10 @@ struct StanzaError {
     std::string text;     // for humans, optional
     std::string payload;  // application-specific condition, as XML, optional
     std::string beside;   // XML to stand before <error/> in the same stanza (a form, XEP-0077 §3.2), optional
+    std::string by;       // RFC 6120 §8.3.1: who detected it, where that is not whom the stanza was for; optional
 
-    // [beside]<error type=…><condition xmlns=…/>[<text/>][payload]</error>; `by` (RFC 6120 §8.3.1) when not empty.
-    std::string xml(std::string_view by = {}) const;
+    // [beside]<error type=… [by=…]><condition xmlns=…/>[<text/>][payload]</error>
+    std::string xml() const;
 };
 
 enum class StreamCondition {  // RFC 6120 §4.9.3

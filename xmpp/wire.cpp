@@ -8,11 +8,17 @@
 
 namespace xmpp {
 
-Wire::Wire(std::string_view bytes) {
-    void* memory = std::malloc(sizeof(Block) + bytes.size());
+void Wire::hold(std::initializer_list<std::string_view> pieces) {
+    std::size_t size = 0;
+    for (const std::string_view piece : pieces) size += piece.size();
+    void* memory = std::malloc(sizeof(Block) + size);
     if (!memory) throw std::bad_alloc{};
-    block_ = new (memory) Block{1, static_cast<std::uint32_t>(bytes.size())};
-    if (!bytes.empty()) std::memcpy(block_->bytes(), bytes.data(), bytes.size());
+    block_ = new (memory) Block{1, static_cast<std::uint32_t>(size)};
+    char* at = block_->bytes();
+    for (const std::string_view piece : pieces) {
+        if (!piece.empty()) std::memcpy(at, piece.data(), piece.size());
+        at += piece.size();
+    }
 }
 
 void Wire::release() {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -12,7 +13,10 @@ namespace xmpp {
 class Wire {
 public:
     Wire() = default;
-    explicit Wire(std::string_view bytes);  // one allocation: count, length and bytes together
+    explicit Wire(std::string_view bytes) { hold({bytes}); }
+    // Pieces, one behind the other. One allocation: count, length and bytes together.
+    template <class... P>
+    Wire(std::string_view first, std::string_view second, P... more) { hold({first, second, more...}); }
     Wire(const Wire& other) : block_{other.block_} { retain(); }
     Wire(Wire&& other) noexcept : block_{std::exchange(other.block_, nullptr)} {}
     Wire& operator=(Wire other) noexcept { std::swap(block_, other.block_); return *this; }
@@ -28,6 +32,7 @@ private:
         std::uint32_t size;
         char* bytes() { return reinterpret_cast<char*>(this + 1); }
     };
+    void hold(std::initializer_list<std::string_view> pieces);
     void retain() { if (block_) block_->references.fetch_add(1, std::memory_order_relaxed); }
     void release();
     Block* block_ = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a delivered message may cost in memory that is asked for: the stanza's block and the wire, nothing else. Real
-// connections over sockets, one worker, nothing stored (what every device has when it has left is never written).
+// What a delivered message may cost in memory that is asked for: the stanza's block and the wire, nothing else; in a room
+// (XEP-0045), where the block is everybody's, a wire for each who hears it. Real connections over sockets, one worker,
+// nothing stored (what every device has when it has left is never written).
 #include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -8,6 +9,8 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
+#include <vector>
 
 #include "server/connection.h"
 #include "server/worker.h"
@@ -69,13 +72,9 @@ public:
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
-    void send(std::string_view bytes) { REQUIRE(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size())); }
-    std::string_view received() {
-        const ssize_t got = ::recv(socket_, buffer_, sizeof buffer_, 0);
-        return {buffer_, got > 0 ? static_cast<std::size_t>(got) : 0};
+    void join(const std::string& nick) {
+        ask("<presence to='room@groups.localhost/" + nick + "'><x xmlns='http://jabber.org/protocol/muc'/></presence>", "<subject/>");
     }
-
-private:
     void ask(const std::string& text, const std::string& expected) {
         send(text);
         stage_.settle();
@@ -83,7 +82,13 @@ private:
         INFO(answer);
         REQUIRE(answer.find(expected) != answer.npos);
     }
+    void send(std::string_view bytes) { REQUIRE(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size())); }
+    std::string_view received() {
+        const ssize_t got = ::recv(socket_, buffer_, sizeof buffer_, 0);
+        return {buffer_, got > 0 ? static_cast<std::size_t>(got) : 0};
+    }
 
+private:
     InProcess& stage_;
     int socket_ = -1;
     char buffer_[65536];
@@ -115,7 +120,50 @@ double allocations_of_a_message(const std::string& settings, std::string_view pa
     return static_cast<double>(spent) / messages;
 }
 
+double allocations_in_a_room(int occupants, int together) {
+    InProcess stage{1};
+    std::string cast;
+    for (int i = 0; i < occupants; ++i) {
+        const std::string user = "user" + std::to_string(i);
+        cast += "[Client] " + user + "\n\tjid: " + user + "@localhost/r\n\tpassword: secret\n";
+    }
+    const auto scene = parse_scene("budget", "# budget\n\n[Server]\n\tc2s.require_tls: false\n\tmessages.ack: receive\n\n" + cast + "\n-----\n\nuser0 connects\n");
+    REQUIRE(scene);
+    stage.open(*scene);
+    std::uint64_t spent = 0;
+    {
+        std::vector<std::unique_ptr<Client>> clients;
+        for (int i = 0; i < occupants; ++i) {
+            clients.push_back(std::make_unique<Client>(stage, "user" + std::to_string(i)));
+            clients.back()->join("nick" + std::to_string(i));
+            if (i == 0)
+                clients[0]->ask("<iq type='set' id='u' to='room@groups.localhost'><query xmlns='http://jabber.org/protocol/muc#owner'>"
+                                "<x xmlns='jabber:x:data' type='submit'/></query></iq>", "type='result'");
+        }
+        for (const auto& client : clients) client->received();
+        std::string batch;
+        for (int i = 0; i < together; ++i) batch.append("<message type='groupchat' id='m1' to='room@groups.localhost'><body>Wherefore art thou?</body></message>");
+        for (int i = 0; i < 2 * messages; i += together) {
+            clients[0]->send(batch);
+            const std::uint64_t before = allocations;
+            stage.settle();
+            if (i >= messages) spent += allocations - before;
+            for (const auto& client : clients) REQUIRE(client->received().ends_with("</message>"));
+        }
+    }
+    stage.close();
+    return static_cast<double>(spent) / messages;
+}
+
 }  // namespace
+
+TEST_CASE("what is said in a room costs an allocation for each who hears it, and a few for all") {
+    const int together = GENERATE(1, 20);
+    CAPTURE(together);
+    const double few = allocations_in_a_room(4, together), many = allocations_in_a_room(20, together);
+    CHECK(many - few <= 16);
+    CHECK(few <= 32);
+}
 
 TEST_CASE("a delivered message costs two allocations") {
     const int together = GENERATE(1, 20);

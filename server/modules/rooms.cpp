@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 1.35: Multi-User Chat at SERVICE.DOMAIN (rooms.service), with XEP-0410 and XEP-0421: the service for each domain.
+// What a room is and does: server/rooms/room.h.
+#include <memory>
+#include <vector>
+
+#include "server/config.h"
+#include "server/host.h"
+#include "server/rooms/rooms.h"
+#include "server/worker.h"
+
+namespace server {
+
+namespace {
+
+class RoomsModule final : public Module {
+public:
+    explicit RoomsModule(Host& host) {
+        const std::string& name = host.worker.config->rooms.service;
+        if (name.empty()) return;
+        for (const std::string& domain : host.worker.config->domains) {
+            const std::string jid = name + "." + domain;
+            rooms::Rooms& service = *services_.emplace_back(std::make_unique<rooms::Rooms>(host.worker, jid));
+            ServiceOf& entry = host.services[jid];
+            entry.disco.identities.push_back({"conference", "text", "Group chats"});   // §6.2
+            for (const std::string_view feature : {rooms::ns_disco_info, rooms::ns_disco_items, rooms::ns_muc, xmpp::ns::rsm, rooms::ns_occupant_id,
+                                                   std::string_view{"http://jabber.org/protocol/muc#stable_id"}})
+                entry.disco.features.emplace_back(feature);
+            entry.entities.provide<&rooms::Rooms::take>(&service);
+            entry.iq.get<&rooms::Rooms::items>(Asked::service, rooms::ns_disco_items, "query", &service);
+            host.disco.server.items.push_back({jid, "", "Group chats"});   // §6.1
+        }
+    }
+
+private:
+    std::vector<std::unique_ptr<rooms::Rooms>> services_;
+};
+
+}  // namespace
+
+MODULE_FACTORY(rooms, RoomsModule)
+
+}  // namespace server

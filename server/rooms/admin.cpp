@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §5, §8.2–§8.5, §9: lists of roles and affiliations, and who may change whose.
+#include <algorithm>
+
+#include "server/rooms/room.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using xmpp::Condition;
+using xmpp::Element;
+using xmpp::JidView;
+using xmpp::Stanza;
+using xmpp::StanzaError;
+
+namespace {
+
+constexpr std::size_t most_affiliations = 10'000;
+constexpr std::size_t longest_reason = 1000;         // bytes
+
+std::string reason_of(const Element& item) {
+    std::string reason = item.child("reason", ns_muc_admin).text();
+    if (reason.size() > longest_reason) {
+        std::size_t end = longest_reason;
+        while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xc0U) == 0x80U) --end;   // not inside a character
+        reason.resize(end);
+    }
+    return reason;
+}
+
+const StanzaError not_stored{xmpp::ErrorType::wait, Condition::resource_constraint};
+
+}  // namespace
+
+// ---- lists ----------------------------------------------------------------------------------------------------------------
+
+IqReply Room::list(const Stanza& stanza, const Element& query) const {
+    const Element item = query.child("item", ns_muc_admin);
+    const auto affiliation = parse_affiliation(item.attr("affiliation"));
+    const auto role = parse_role(item.attr("role"));
+    if (affiliation.has_value() == role.has_value()) return Condition::bad_request;
+    const Affiliation own = affiliation_of(stanza);
+    const Occupant* const asking = occupants_.of(stanza.from().bare());
+    xmpp::XmlWriter w;
+    w.open("query", ns_muc_admin);
+    if (role) {
+        // §8.5: moderators may see who has voice; §9.8: admins, who moderates.
+        const bool is_moderator = asking && asking->role == Role::moderator;
+        if (own < Affiliation::admin && (!is_moderator || *role == Role::moderator)) return Condition::forbidden;
+        occupants_.for_each([&](const Occupant& occupant) {
+            if (occupant.role != *role) return;
+            w.open("item").attr("nick", occupant.nick()).attr("role", to_string(occupant.role)).attr("affiliation", to_string(occupant.affiliation));
+            w.attr("jid", occupant.foremost().jid.text()).close();
+        });
+        return w.take();
+    }
+    // §9.2, §9.5, §10.5, §10.8
+    const bool is_open_to_members = config_.is_non_anonymous && (asking || own >= Affiliation::member);
+    const bool may = *affiliation >= Affiliation::admin    ? own == Affiliation::owner || is_open_to_members
+                     : *affiliation == Affiliation::member ? own >= Affiliation::admin || is_open_to_members
+                                                           : own >= Affiliation::admin;
+    if (!may) return Condition::forbidden;
+    for (const auto& [jid, entry] : affiliations_.entries()) {
+        if (entry.affiliation != *affiliation) continue;
+        const Occupant* const there = entry.nick.empty() ? occupants_.of(jid) : nullptr;
+        w.open("item").attr("affiliation", to_string(entry.affiliation)).attr("jid", jid.text());
+        w.attr_if("nick", there ? there->nick() : std::string_view{entry.nick});
+        if (!entry.reason.empty()) w.leaf("reason", entry.reason);
+        w.close();
+    }
+    return w.take();
+}
+
+// ---- changes --------------------------------------------------------------------------------------------------------------
+
+// All of what is asked, or nothing (§9.2).
+void Room::administer(const Stanza& stanza, const Element& query) {
+    const auto answer = [this, stanza](const IqReply& reply) { around_.answer(stanza, jid_, reply); };
+    std::vector<RoleChange> roles;
+    std::vector<AffiliationChange> affiliations;
+    const JidView by = stanza.from().bare();
+    for (const Element item : query.children()) {
+        if (!item.is("item", ns_muc_admin)) continue;
+        const bool is_role = item.find_attr("role").has_value();
+        if (is_role == item.find_attr("affiliation").has_value()) return answer(Condition::bad_request);   // §17.4, rule 4
+        if (is_role) {
+            const auto role = parse_role(item.attr("role"));
+            auto nick = xmpp::normalise_resourcepart(item.attr("nick"));
+            if (!role || !nick) return answer(Condition::bad_request);
+            RoleChange change{std::move(*nick), *role, reason_of(item)};
+            if (const auto error = forbids(stanza, change)) return answer(*error);
+            roles.push_back(std::move(change));
+        } else {
+            auto change = read_affiliation(item);
+            if (!change) return answer(change.error());
+            if (const auto error = forbids(by, *change)) return answer(*error);
+            affiliations.push_back(std::move(*change));
+        }
+    }
+    if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
+    if (leaves_no_owner(affiliations)) return answer(Condition::conflict);
+    if (affiliations_.size() + affiliations.size() > most_affiliations) return answer(StanzaError{Condition::resource_constraint, "There are too many in the lists of the room."});
+
+    const std::string actor = nick_of(stanza.from());
+    const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
+        answer(stored ? IqReply::result() : IqReply{not_stored});
+        if (!stored) return;
+        for (const RoleChange& change : roles) apply(change, actor);
+    };
+    change_affiliations(std::move(affiliations), actor, confirmed);
+}
+
+// §8.2–§8.4, §9.6, §9.7
+std::optional<StanzaError> Room::forbids(const Stanza& by, const RoleChange& change) const {
+    const Occupant* actor = occupants_.at(by.from());
+    if (!actor) actor = occupants_.of(by.from().bare());
+    const Affiliation own = affiliation_of(by);
+    if (own < Affiliation::admin && (!actor || actor->role != Role::moderator)) return Condition::forbidden;
+    const Occupant* const who = occupants_.find(change.nick);
+    if (!who) return Condition::item_not_found;
+    const bool concerns_moderators = change.role == Role::moderator || who->role == Role::moderator;
+    if (concerns_moderators && own < Affiliation::admin && who != actor)
+        return change.role == Role::moderator ? StanzaError{Condition::forbidden} : StanzaError{Condition::not_allowed};
+    if (change.role == Role::moderator && own < Affiliation::admin) return Condition::forbidden;
+    if (who == actor) return std::nullopt;
+    if (change.role == Role::none) return who->affiliation > own ? std::optional<StanzaError>{Condition::not_allowed} : std::nullopt;
+    if (change.role == Role::moderator) return std::nullopt;
+    // Neither voice nor moderation is taken from admins, nor voice from who has the same standing.
+    if (who->affiliation >= Affiliation::admin) return Condition::not_allowed;
+    if (change.role == Role::visitor && who->affiliation > Affiliation::none && who->affiliation >= own) return Condition::not_allowed;
+    return std::nullopt;
+}
+
+xmpp::Result<Room::AffiliationChange, StanzaError> Room::read_affiliation(const Element& item) const {
+    const auto affiliation = parse_affiliation(item.attr("affiliation"));
+    if (!affiliation) return xmpp::Failure{StanzaError{Condition::bad_request}};
+    AffiliationChange change;
+    change.reason = reason_of(item);
+    change.entry.affiliation = *affiliation;
+    if (const auto jid = item.find_attr("jid")) {
+        const auto parsed = xmpp::Jid::parse(*jid);
+        if (!parsed) return xmpp::Failure{StanzaError{Condition::jid_malformed}};
+        change.jid = parsed->bare();
+        if (parsed->localpart().empty() && *affiliation > Affiliation::none) return xmpp::Failure{StanzaError{Condition::bad_request}};
+    } else {
+        const Occupant* const who = occupants_.find(item.attr("nick"));
+        if (item.attr("nick").empty()) return xmpp::Failure{StanzaError{Condition::bad_request}};
+        if (!who) return xmpp::Failure{StanzaError{Condition::item_not_found}};
+        change.jid = xmpp::Jid{who->bare()};
+    }
+    // §9.5: a nickname is left as it is, unless one is given with the JID.
+    const Affiliations::Entry* const before = affiliations_.find(change.jid);
+    if (before) change.entry.nick = before->nick;
+    if (const auto nick = item.find_attr("nick"); nick && item.find_attr("jid")) {
+        const auto normal = nick->empty() ? std::optional<std::string>{std::string{}} : xmpp::normalise_resourcepart(*nick);
+        if (!normal) return xmpp::Failure{StanzaError{Condition::bad_request}};
+        if (!normal->empty()) {
+            if (auto error = keeps_nick(change.jid, *normal)) return xmpp::Failure{std::move(*error)};
+        }
+        change.entry.nick = *normal;
+    }
+    if (*affiliation < Affiliation::member) change.entry.nick.clear();
+    if (*affiliation == Affiliation::outcast) change.entry.reason = change.reason;
+    return change;
+}
+
+// §9, §10.3–§10.8
+std::optional<StanzaError> Room::forbids(JidView by, const AffiliationChange& change) const {
+    const Affiliation own = affiliations_.of(by), before = affiliations_.of(change.jid), after = change.entry.affiliation;
+    if (own < Affiliation::admin) return Condition::forbidden;
+    if (after == Affiliation::outcast) {
+        if (change.jid.view() == by || (change.jid.is_domain() && change.jid.domainpart() == by.domainpart())) return Condition::conflict;   // §9.1
+        if (before >= own && own != Affiliation::owner) return Condition::not_allowed;
+    }
+    if (own != Affiliation::owner && (before >= Affiliation::admin || after >= Affiliation::admin)) return Condition::forbidden;
+    return std::nullopt;
+}
+
+// §10.4: "MUST NOT allow an owner to revoke his or her own owner status if there are no other owners"
+bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
+    std::map<JidView, bool> owners;
+    for (const auto& [jid, entry] : affiliations_.entries()) owners[jid] = entry.affiliation == Affiliation::owner;
+    for (const AffiliationChange& change : changes) owners[change.jid] = change.entry.affiliation == Affiliation::owner;
+    return std::ranges::none_of(owners, [](const auto& each) { return each.second; });
+}
+
+void Room::change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed) {
+    if (changes.empty()) return confirmed(true);
+    Change change;
+    for (const AffiliationChange& each : changes) change.affiliations.emplace_back(each.jid, each.entry);
+    commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {
+        if (stored) {
+            for (const AffiliationChange& each : changes) {
+                if (affiliations_.of(each.jid) == Affiliation::none) invite_new_member(each);
+                affiliations_.set(each.jid, each.entry);
+            }
+        }
+        confirmed(stored);   // first, as the examples have it
+        if (!stored) return;
+        for (const AffiliationChange& each : changes) apply(each, actor);
+    });
+}
+
+// §9.5: "SHOULD send an invitation to any user who has been added to the member list of a members-only room"; those whom an
+// occupant invites get that one instead.
+void Room::invite_new_member(const AffiliationChange& change) {
+    if (!config_.is_members_only || change.entry.affiliation < Affiliation::member || occupants_.of(change.jid)) return;
+    if (change.is_invited) return;
+    send_invitation(change.jid, {}, {}, {});
+}
+
+void Room::apply(const RoleChange& change, const std::string& actor) {
+    Occupant* const who = occupants_.find(change.nick);
+    if (!who) return;
+    Tidings tidings;
+    tidings.actor = actor;
+    tidings.reason = change.reason;
+    if (change.role == Role::none) {
+        tidings.codes.push_back(307);
+        return remove(*who, tidings);
+    }
+    if (who->role == change.role) return;
+    occupants_.set_role(*who, change.role);
+    show(*who, tidings);
+}
+
+// What an occupant's standing makes of who is there.
+void Room::apply(const AffiliationChange& change, const std::string& actor) {
+    for (Occupant* const who : occupants_.all()) {
+        const bool is_meant = change.jid.is_domain() ? who->bare().domainpart() == change.jid.domainpart() : who->bare() == change.jid.view();
+        if (!is_meant) continue;
+        const Affiliation before = std::exchange(who->affiliation, affiliations_.of(who->bare()));
+        if (before == who->affiliation) continue;
+        Tidings tidings;
+        tidings.actor = actor;
+        tidings.reason = change.reason;
+        const bool is_shut_out = config_.is_members_only && who->affiliation < Affiliation::member;
+        if (who->affiliation == Affiliation::outcast || is_shut_out) {
+            tidings.codes.push_back(who->affiliation == Affiliation::outcast ? 301 : 321);
+            remove(*who, tidings);
+            continue;
+        }
+        // §5.1.3: what is gained with an affiliation, and what was had by one alone.
+        const Role entitled = role_at_entry(who->affiliation);
+        const bool was_by_affiliation = before >= Affiliation::admin && who->affiliation < Affiliation::admin;
+        occupants_.set_role(*who, was_by_affiliation ? entitled : std::max(entitled, who->role));
+        show(*who, tidings);
+    }
+}
+
+std::string Room::nick_of(JidView jid) const {
+    const Occupant* who = occupants_.at(jid);
+    if (!who) who = occupants_.of(jid.bare());
+    return who ? std::string{who->nick()} : std::string{};
+}
+
+}  // namespace server::rooms

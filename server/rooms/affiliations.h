@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §5: roles, which end with a visit, and affiliations, which do not; with them the reserved nicknames.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "xmpp/jid.h"
+
+namespace server::rooms {
+
+enum class Affiliation : std::uint8_t { outcast, none, member, admin, owner };   // rising
+enum class Role : std::uint8_t { none, visitor, participant, moderator };        // rising
+
+std::string_view to_string(Affiliation affiliation);
+std::string_view to_string(Role role);
+std::optional<Affiliation> parse_affiliation(std::string_view text);
+std::optional<Role> parse_role(std::string_view text);
+
+// Who is what in one room, by bare JID; an outcast may be a domain.
+class Affiliations {
+public:
+    struct Entry {
+        Affiliation affiliation = Affiliation::none;
+        std::string nick;                            // reserved for who it is, or empty
+        std::string reason;                          // of a ban
+    };
+    // §9.2: the bare JID itself, then its domain among the outcasts.
+    Affiliation of(xmpp::JidView bare) const;
+    const Entry* find(xmpp::JidView jid) const;      // that very one
+    // Nobody has a nickname that another has reserved. Affiliation::none without a nickname is forgotten.
+    void set(const xmpp::Jid& jid, Entry entry);
+    const xmpp::Jid* owner_of_nick(std::string_view nick) const;
+    std::size_t count(Affiliation affiliation) const;
+    std::size_t size() const { return entries_.size(); }
+    const std::map<xmpp::Jid, Entry>& entries() const { return entries_; }
+
+private:
+    std::map<xmpp::Jid, Entry> entries_;
+    std::map<std::string, xmpp::Jid, std::less<>> nicks_;
+};
+
+}  // namespace server::rooms

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §7.2.13, §7.2.14: discussion history.
+#include "server/rooms/history.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "xmpp/namespaces.h"
+#include "xmpp/parser.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+namespace {
+
+std::optional<std::size_t> number(std::string_view text) {
+    std::size_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional{value} : std::nullopt;
+}
+
+// Characters, not bytes: what does not continue one in UTF-8.
+std::size_t characters(std::string_view text) {
+    return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+}
+
+}  // namespace
+
+HistoryRequest HistoryRequest::parse(const xmpp::Element& history, xmpp::Time now) {
+    HistoryRequest request;
+    if (!history) return request;
+    request.characters = number(history.attr("maxchars"));
+    request.messages = number(history.attr("maxstanzas"));
+    request.since = xmpp::parse_date_time(history.attr("since"));
+    constexpr std::size_t century = 3'155'760'000;
+    if (const auto seconds = number(history.attr("seconds"))) {
+        const xmpp::Time then = now - std::chrono::seconds{std::min(*seconds, century)};
+        request.since = std::max(request.since.value_or(then), then);
+    }
+    return request;
+}
+
+std::string stamped(std::string_view message, xmpp::Time when, const std::string& room) {
+    xmpp::XmlWriter delay;
+    delay.open("delay", xmpp::ns::delay).attr("from", room).attr("stamp", xmpp::format_date_time(when));
+    const std::string child = delay.take();
+    xmpp::Stanza::Rewrite rewrite;
+    rewrite.append = child;
+    std::string xml;
+    xmpp::parse_trusted(message).write(xml, rewrite);
+    return xml;
+}
+
+void History::add(std::string message, xmpp::Time when, std::size_t most) {
+    entries_.push_back({std::move(message), when, nullptr});
+    trim(most);
+}
+
+void History::trim(std::size_t most) {
+    while (entries_.size() > most) entries_.pop_front();
+}
+
+std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size_t most, const std::string& room) {
+    std::vector<SharedCopies> newest_first;
+    std::size_t room_left = request.characters.value_or(std::string::npos);
+    const std::size_t count = std::min(most, request.messages.value_or(most));
+    for (auto entry = entries_.rbegin(); entry != entries_.rend() && newest_first.size() < count; ++entry) {
+        if (request.since && entry->when < *request.since) break;
+        if (!entry->stamped) entry->stamped = std::make_shared<const Copies>(stamped(entry->message, entry->when, room));
+        if (request.characters) {
+            // The whole stanzas that fit; 'to' is not among what is counted.
+            const std::size_t size = characters(entry->stamped->xml());
+            if (size > room_left) break;
+            room_left -= size;
+        }
+        newest_first.push_back(entry->stamped);
+    }
+    return {newest_first.rbegin(), newest_first.rend()};
+}
+
+}  // namespace server::rooms

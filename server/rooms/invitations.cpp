@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §7.8.2, §7.13, §8.6: messages that ask the room for something: mediated invitations, their decline, and voice.
+// Whom an invitation names may not exist; nobody is told, for then anybody could find out who does.
+#include "server/rooms/room.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using xmpp::Condition;
+using xmpp::Element;
+using xmpp::Stanza;
+
+namespace {
+
+constexpr std::string_view ns_request = "http://jabber.org/protocol/muc#request";
+constexpr std::size_t most_invitees = 50;   // of one message
+
+}  // namespace
+
+bool Room::mediate(const Stanza& stanza) {
+    const Element x = stanza.child("x", ns_muc_user);
+    if (x.child("invite", ns_muc_user)) {
+        invite(stanza, x);
+        return true;
+    }
+    if (const Element refused = x.child("decline", ns_muc_user)) {
+        decline(stanza, refused);
+        return true;
+    }
+    const xmpp::DataForm form = xmpp::DataForm::parse(stanza.child("x", xmpp::ns::data_form));
+    if (form.form_type() != ns_request) return false;
+    ask_for_voice(stanza, form);
+    return true;
+}
+
+void Room::invite(const Stanza& stanza, const Element& x) {
+    const Occupant* const who = occupants_.at(stanza.from());
+    if (!who) return refuse(stanza, jid_, Condition::not_acceptable);
+    if (is_locked_) return refuse(stanza, jid_, Condition::item_not_found);
+    const Affiliation needed = config_.may_members_invite ? Affiliation::member : Affiliation::admin;
+    if (config_.is_members_only && who->affiliation < needed) return refuse(stanza, jid_, Condition::forbidden);   // §9.5
+
+    std::vector<std::pair<xmpp::Jid, Element>> invitees;
+    std::vector<AffiliationChange> changes;
+    for (const Element child : x.children()) {
+        if (!child.is("invite", ns_muc_user)) continue;
+        auto invitee = xmpp::Jid::parse(child.attr("to"));
+        if (!invitee || invitee->localpart().empty()) return refuse(stanza, jid_, Condition::jid_malformed);
+        const Affiliation now = affiliations_.of(invitee->view().bare());
+        if (now == Affiliation::outcast) return refuse(stanza, jid_, Condition::not_allowed);
+        // "any invitation sent SHOULD automatically trigger the addition of the invitee to the member list"
+        if (config_.is_members_only && now == Affiliation::none) {
+            const Affiliations::Entry* const entry = affiliations_.find(invitee->view().bare());
+            changes.push_back({invitee->bare(), {Affiliation::member, entry ? entry->nick : std::string{}, {}}, {}, true});
+        }
+        invitees.emplace_back(std::move(*invitee), child);
+        if (invitees.size() > most_invitees) return refuse(stanza, jid_, Condition::policy_violation);
+    }
+    change_affiliations(std::move(changes), {}, [this, stanza, invitees = std::move(invitees)](bool stored) {
+        if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
+        for (const auto& [invitee, asked] : invitees) send_invitation(invitee, xmpp::Jid{stanza.from().bare()}, asked, stanza.id());
+    });
+}
+
+// `invite`: what who invites says, or nothing. No inviter: the room itself.
+void Room::send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const Element& invite, std::string_view id) {
+    xmpp::XmlWriter w;
+    w.open("message").attr("from", jid_.text()).attr("to", invitee.text()).attr_if("id", id).open("x", ns_muc_user);
+    w.open("invite").attr("from", inviter.empty() ? jid_.text() : inviter.text());
+    for (const Element child : invite.children())
+        if (child.is("reason", ns_muc_user) || child.is("continue", ns_muc_user)) w.raw(child.xml(ns_muc_user));
+    w.close();
+    if (config_.has_password) w.leaf("password", config_.password);
+    around_.send(w.take(), invitee);
+}
+
+// Who invited is here, or belongs here: others cannot be reached by way of a room.
+void Room::decline(const Stanza& stanza, const Element& refused) {
+    auto inviter = xmpp::Jid::parse(refused.attr("to"));
+    if (!inviter) return refuse(stanza, jid_, Condition::jid_malformed);
+    if (inviter->view().bare() == jid_.view()) {
+        const Occupant* const occupant = occupants_.find(inviter->resourcepart());
+        if (!occupant) return refuse(stanza, jid_, Condition::item_not_found);
+        inviter = occupant->foremost().jid;
+    }
+    const xmpp::JidView bare = inviter->view().bare();
+    if (!occupants_.of(bare) && affiliations_.of(bare) < Affiliation::member) return refuse(stanza, jid_, Condition::item_not_found);
+    xmpp::XmlWriter w;
+    w.open("message").attr("from", jid_.text()).attr("to", inviter->text()).attr_if("id", stanza.id()).open("x", ns_muc_user);
+    w.open("decline").attr("from", stanza.from().bare().text());
+    if (const Element reason = refused.child("reason", ns_muc_user)) w.raw(reason.xml(ns_muc_user));
+    around_.send(w.take(), *inviter);
+}
+
+void Room::ask_for_voice(const Stanza& stanza, const xmpp::DataForm& form) {
+    const Occupant* const who = occupants_.at(stanza.from());
+    if (!who) return refuse(stanza, jid_, Condition::not_acceptable);
+    if (const xmpp::FormField* const allow = form.field("muc#request_allow")) {   // §8.6: a moderator's answer
+        if (who->role != Role::moderator) return refuse(stanza, jid_, Condition::forbidden);
+        const bool is_allowed = !allow->values.empty() && (allow->values.front() == "1" || allow->values.front() == "true");
+        const Occupant* const asked = occupants_.find(form.value("muc#roomnick"));
+        if (is_allowed && asked && asked->role == Role::visitor) apply(RoleChange{std::string{asked->nick()}, Role::participant, {}}, {});
+        return;
+    }
+    if (who->role != Role::visitor || form.value("muc#role") != "participant") return;
+    xmpp::DataForm question;
+    question.title = "Voice request";
+    question.instructions.emplace_back("To approve this request for voice, select the checkbox and submit the form.");
+    question.hidden_form_type(ns_request);
+    const auto add = [&question](std::string_view var, std::string_view type, std::string_view label, std::string_view value) {
+        xmpp::FormField& field = question.fields.emplace_back();
+        field.var = var;
+        field.type = type;
+        field.label = label;
+        field.values.emplace_back(value);
+    };
+    add("muc#role", "text-single", "Requested role", "participant");
+    add("muc#jid", "jid-single", "User ID", stanza.from().text());
+    add("muc#roomnick", "text-single", "Room Nickname", who->nick());
+    add("muc#request_allow", "boolean", "Grant voice to this person?", "false");
+    xmpp::XmlWriter w;
+    w.open("message").attr("from", jid_.text());
+    question.write(w);
+    const auto copies = std::make_shared<const Copies>(w.take());
+    for (const Occupant* const moderator : occupants_.all())
+        if (moderator->role == Role::moderator)
+            for (const Seat& seat : std::vector<Seat>{moderator->seats}) around_.send_all({copies}, seat.jid);
+}
+
+}  // namespace server::rooms

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §7.4, §8.1, §17.2: what is said to all, and the subject.
+#include "server/message_content.h"
+#include "server/rooms/room.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using xmpp::Condition;
+using xmpp::JidView;
+using xmpp::Stanza;
+
+namespace {
+
+constexpr std::size_t longest_subject = 2000;   // bytes
+
+// §8.1: "MUST contain a <subject/> element … but MUST NOT contain a <body/> element (or a <thread/> element)"
+bool is_subject_change(const Stanza& message) {
+    return message.child("subject", xmpp::ns::client) && !message.child("body", xmpp::ns::client) && !message.child("thread", xmpp::ns::client);
+}
+
+}  // namespace
+
+void Room::message(const Stanza& stanza, JidView to) {
+    if (to.is_full()) return whisper(stanza, to);
+    if (stanza.is_error()) return failed(stanza);
+    if (stanza.type() == "groupchat") return say(stanza);
+    if (stanza.type() == "headline") return;
+    if (!mediate(stanza)) refuse(stanza, to, Condition::bad_request);   // §17.2, rule 1
+}
+
+void Room::say(const Stanza& stanza) {
+    Occupant* const who = occupants_.at(stanza.from());
+    if (!who) return refuse(stanza, jid_, Condition::not_acceptable);
+    if (is_locked_) return refuse(stanza, jid_, Condition::item_not_found);   // §17.2, rule 3
+    if (is_subject_change(stanza)) return change_subject(*who, stanza);
+    if (!has_voice(*who)) return refuse(stanza, jid_, Condition::forbidden);
+
+    xmpp::XmlWriter w;   // XEP-0359 §3
+    w.open("stanza-id", xmpp::ns::stanza_id).attr("by", jid_.text()).attr("id", around_.new_id());
+    std::string xml = passed_on(stanza, *who, w.take());
+    const auto copies = std::make_shared<const Copies>(xml);
+    tell_all(copies, copies);
+    // What says nothing by itself (XEP-0160 §3), and what asks for it (XEP-0334 §4), is not remembered.
+    if (config_.history > 0 && has_content(stanza) && !has_hint(stanza, "no-store") && !has_hint(stanza, "no-permanent-store"))
+        history_.add(std::move(xml), around_.now(), config_.history);
+}
+
+// From the occupant, without what only the room may say; `more`: XML behind its payload.
+std::string Room::passed_on(const Stanza& stanza, const Occupant& from, std::string_view more) const {
+    xmpp::XmlWriter w;
+    w.open("occupant-id", ns_occupant_id).attr("id", from.id).close().raw(more);
+    const std::string appended = w.take();
+    Stanza::Rewrite rewrite;
+    rewrite.from = from.address;
+    rewrite.to = JidView{};
+    rewrite.append = appended;
+    rewrite.strip = is_for_the_room_to_say;
+    rewrite.context = &jid_.text();
+    std::string xml;
+    stanza.write(xml, rewrite);
+    return xml;
+}
+
+void Room::change_subject(const Occupant& who, const Stanza& stanza) {
+    if (who.role < (config_.may_all_change_subject ? Role::participant : Role::moderator)) return refuse(stanza, jid_, Condition::forbidden);
+    if (stanza.child("subject", xmpp::ns::client).text().size() > longest_subject) return refuse(stanza, jid_, {Condition::policy_violation, "This subject is too long."});
+    const std::string xml = passed_on(stanza, who, {});
+    Change change;
+    change.subject = stamped(xml, around_.now(), jid_.text());
+    commit(change, [this, stanza, xml, subject = *change.subject](bool stored) {
+        if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
+        subject_ = subject;
+        const auto copies = std::make_shared<const Copies>(xml);
+        tell_all(copies, copies);
+    });
+}
+
+// §7.2.15
+SharedCopies Room::current_subject() const {
+    if (!subject_.empty()) return std::make_shared<const Copies>(subject_);
+    xmpp::XmlWriter w;
+    w.open("message").attr("type", "groupchat").attr("from", jid_.text()).leaf("subject");
+    return std::make_shared<const Copies>(w.take());
+}
+
+}  // namespace server::rooms

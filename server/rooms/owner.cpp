@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §10: what owners do with a room as a whole.
+#include "server/rooms/room.h"
+#include "xmpp/data_form.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using xmpp::Condition;
+using xmpp::Element;
+using xmpp::Stanza;
+
+IqReply Room::configuration(const Stanza& stanza) const {
+    if (affiliation_of(stanza) != Affiliation::owner) return Condition::forbidden;
+    xmpp::XmlWriter w;
+    w.open("query", ns_muc_owner);
+    config_.form().write(w);
+    return w.take();
+}
+
+void Room::own(const Stanza& stanza, const Element& query) {
+    if (affiliation_of(stanza) != Affiliation::owner) return around_.answer(stanza, jid_, Condition::forbidden);
+    if (const Element gone = query.child("destroy", ns_muc_owner)) return destroy(stanza, gone);
+    const Element x = query.child("x", xmpp::ns::data_form);
+    const xmpp::DataForm form = xmpp::DataForm::parse(x);
+    if (x && form.type == "cancel") {
+        if (is_locked_) return destroy(stanza, {});   // §10.1.3
+        return around_.answer(stanza, jid_, IqReply::result());
+    }
+    if (!x || form.type != "submit") return around_.answer(stanza, jid_, Condition::bad_request);
+    if (!form.fields.empty() && form.form_type() != ns_room_config) return around_.answer(stanza, jid_, Condition::bad_request);
+    RoomConfig config = config_;
+    if (!config.apply(form, {around_.rules().max_occupants, around_.rules().history})) return around_.answer(stanza, jid_, Condition::not_acceptable);
+    configure(stanza, std::move(config));
+}
+
+void Room::configure(const Stanza& stanza, RoomConfig config) {
+    const auto done = [this, stanza, config](bool stored) {
+        if (!stored) return around_.answer(stanza, jid_, xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint});
+        const RoomConfig before = std::exchange(config_, config);
+        is_locked_ = false;
+        around_.answer(stanza, jid_, IqReply::result());
+        reconfigured(before);
+    };
+    if (config == config_) return done(true);
+    Change change;
+    change.config = config;
+    commit(std::move(change), done);
+}
+
+// §10.2, §10.2.1
+void Room::reconfigured(const RoomConfig& before) {
+    history_.trim(config_.history);
+    around_.listing_changed();
+    if (before == config_) return;
+    if (!before.is_members_only && config_.is_members_only) {
+        Tidings tidings;
+        tidings.codes.push_back(322);
+        for (Occupant* const who : occupants_.all())
+            if (who->affiliation < Affiliation::member) remove(*who, tidings);
+    }
+    std::vector<std::uint64_t> codes;
+    if (before.is_non_anonymous != config_.is_non_anonymous) {
+        codes.push_back(config_.is_non_anonymous ? 172 : 173);
+        for (Occupant* const who : occupants_.all()) who->changed();
+        RoomConfig otherwise = before;
+        otherwise.is_non_anonymous = config_.is_non_anonymous;
+        if (otherwise != config_) codes.push_back(104);
+    } else {
+        codes.push_back(104);
+    }
+    xmpp::XmlWriter w;
+    w.open("message").attr("type", "groupchat").attr("from", jid_.text()).open("x", ns_muc_user);
+    for (const std::uint64_t code : codes) w.open("status").attr("code", code).close();
+    const auto copies = std::make_shared<const Copies>(w.take());
+    tell_all(copies, copies);
+}
+
+// §10.9
+void Room::destroy(const Stanza& stanza, const Element& asked) {
+    xmpp::XmlWriter w{ns_muc_user};
+    w.open("destroy").attr_if("jid", asked.attr("jid"));
+    for (const std::string_view name : {"reason", "password"})
+        if (const Element said = asked.child(name, ns_muc_owner)) w.leaf(name, said.text());
+    Change change;
+    change.is_removal = true;
+    commit(std::move(change), [this, stanza, text = w.take()](bool stored) {
+        if (!stored) return around_.answer(stanza, jid_, xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint});
+        is_destroyed_ = true;
+        remove_all(text);
+        around_.answer(stanza, jid_, IqReply::result());
+    });
+}
+
+}  // namespace server::rooms

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §7.2.2–§7.2.4, §17.3: an occupant's presence as others see it, and who that is.
+#include <algorithm>
+
+#include "server/rooms/room.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using xmpp::Stanza;
+
+std::string Room::presence_of(const Occupant& who, const Stanza& said, Says says, bool with_jid, const Tidings& tidings, bool to_itself) const {
+    const bool is_renamed = !tidings.new_nick.empty();   // §7.6: is there still
+    const Role role = says == Says::unavailable && !is_renamed ? Role::none : who.role;
+    xmpp::XmlWriter w;
+    w.open("x", ns_muc_user).open("item").attr("affiliation", to_string(who.affiliation)).attr("role", to_string(role));
+    if (with_jid) w.attr("jid", who.foremost().jid.text());   // §17.3, rule 10
+    if (is_renamed) w.attr("nick", tidings.new_nick);
+    if (!tidings.actor.empty()) w.open("actor").attr("nick", tidings.actor).close();
+    if (!tidings.reason.empty()) w.leaf("reason", tidings.reason);
+    w.close();
+    const auto write = [&w](unsigned code) { w.open("status").attr("code", std::uint64_t{code}).close(); };
+    if (to_itself) write(110);
+    std::ranges::for_each(tidings.codes, write);
+    if (to_itself) std::ranges::for_each(tidings.own_codes, write);
+    w.close().open("occupant-id", ns_occupant_id).attr("id", who.id).close();
+    const std::string more = w.take();
+
+    std::string xml;
+    if (said) {
+        Stanza::Rewrite rewrite;
+        rewrite.from = who.address;
+        rewrite.to = xmpp::JidView{};
+        rewrite.append = more;
+        rewrite.strip = is_for_the_room_to_say;
+        rewrite.context = &jid_.text();
+        said.write(xml, rewrite);
+        return xml;
+    }
+    xml = says == Says::available ? "<presence from='" : "<presence type='unavailable' from='";
+    xmpp::append_escaped_attribute(xml, who.address.text());
+    return xml.append("'>").append(more).append("</presence>");
+}
+
+SharedCopies Room::shown(Occupant& who, bool with_jid) {
+    SharedCopies& made = with_jid ? who.shown_with_jid : who.shown;
+    if (!made) made = std::make_shared<const Copies>(presence_of(who, who.foremost().presence, Says::available, with_jid, {}, false));
+    return made;
+}
+
+void Room::tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except) {
+    for (const Occupants::Hearers& there : occupants_.hearers())
+        around_.announce(there.home, {there.audience, to_moderators, to_others, except});
+}
+
+void Room::tell_others(const Occupant& who, const Stanza& said, Says says, const Tidings& tidings) {
+    const auto made = [&](bool with_jid) { return std::make_shared<const Copies>(presence_of(who, said, says, with_jid, tidings, false)); };
+    const SharedCopies full = made(true);
+    std::vector<xmpp::Jid> except;
+    for (const Seat& seat : who.seats) except.push_back(seat.jid);
+    tell_all(full, config_.is_non_anonymous ? full : made(false), std::move(except));
+}
+
+void Room::tell_itself(const Occupant& who, const Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but) {
+    SharedCopies copies;
+    for (const Seat& seat : who.seats) {
+        if (but && seat.jid == *but) continue;
+        if (!copies) copies = std::make_shared<const Copies>(presence_of(who, said, says, true, tidings, true));
+        around_.send_all({copies}, seat.jid);
+    }
+}
+
+void Room::show(Occupant& who, const Tidings& tidings, const xmpp::Jid* welcomed) {
+    if (tidings.codes.empty() && tidings.reason.empty() && tidings.actor.empty()) {
+        std::vector<xmpp::Jid> except;
+        for (const Seat& seat : who.seats) except.push_back(seat.jid);
+        tell_all(shown(who, true), shown(who, config_.is_non_anonymous), std::move(except));
+    } else {
+        tell_others(who, who.foremost().presence, Says::available, tidings);
+    }
+    tell_itself(who, who.foremost().presence, Says::available, tidings, welcomed);
+}
+
+}  // namespace server::rooms

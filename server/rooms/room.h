@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 1.35: a room as an actor. It lives on the worker of its bare JID, takes one stanza after the other, and knows
+// who is there and who is what. By concern: entering.cpp (§7.2, §7.6), leaving.cpp (§7.14, §8.2, §11), presence.cpp (what
+// others see), messages.cpp (§7.4, §8.1), whispers.cpp (§7.5, §17.4), invitations.cpp (§7.8, §7.13), queries.cpp (§6, §7.10),
+// admin.cpp (§8, §9), owner.cpp (§10).
+// Leaves out presence broadcast by role and approval of registrations; XEP-0421 and XEP-0410 are part of it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/iq.h"
+#include "server/rooms/affiliations.h"
+#include "server/rooms/history.h"
+#include "server/rooms/occupants.h"
+#include "server/rooms/room_config.h"
+#include "server/rooms/surroundings.h"
+#include "xmpp/error.h"
+#include "xmpp/stanza.h"
+
+namespace server::rooms {
+
+inline constexpr std::string_view ns_muc = "http://jabber.org/protocol/muc";
+inline constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
+inline constexpr std::string_view ns_muc_admin = "http://jabber.org/protocol/muc#admin";
+inline constexpr std::string_view ns_muc_owner = "http://jabber.org/protocol/muc#owner";
+inline constexpr std::string_view ns_occupant_id = "urn:xmpp:occupant-id:0";
+inline constexpr std::string_view ns_disco_info = "http://jabber.org/protocol/disco#info";
+inline constexpr std::string_view ns_disco_items = "http://jabber.org/protocol/disco#items";
+
+// What else a presence says (§16.6).
+struct Tidings {
+    std::vector<unsigned> codes;         // for everybody
+    std::vector<unsigned> own_codes;     // for who it is about, beside 110
+    std::string new_nick, reason, actor; // actor: the nickname of who did it
+};
+
+class Room {
+public:
+    // `secret`: what its occupants' ids are made with (XEP-0421).
+    Room(Surroundings& around, xmpp::Jid jid, std::string secret);
+
+    // §10.1.1: who makes it is its owner; it is locked until that one has said what it is to be.
+    void found(const xmpp::Jid& founder);
+    // As it was stored.
+    void restore(RoomConfig config, std::string subject, Affiliations affiliations);
+
+    // What somebody sent to it, or to an occupant of it.
+    void take(const xmpp::Stanza& stanza, xmpp::JidView to);
+    // Nobody is there, and it is not to stay, or it was destroyed.
+    bool is_over() const { return is_destroyed_ || (occupants_.empty() && !config_.is_persistent); }
+
+    const xmpp::Jid& jid() const { return jid_; }
+    const std::string& secret() const { return secret_; }
+    const RoomConfig& config() const { return config_; }
+    const Occupants& occupants() const { return occupants_; }
+    const Affiliations& affiliations() const { return affiliations_; }
+    const std::string& subject() const { return subject_; }
+    bool is_locked() const { return is_locked_; }
+    bool is_listed() const { return config_.is_public && !is_locked_ && !is_over(); }
+
+private:
+    // entering.cpp
+    void available(const xmpp::Stanza& presence, xmpp::JidView to);
+    void enter(const xmpp::Stanza& presence, xmpp::JidView to);
+    std::optional<xmpp::StanzaError> keeps_out(const xmpp::Stanza& presence, const xmpp::Element& x, std::string_view nick) const;
+    std::optional<xmpp::StanzaError> keeps_nick(xmpp::JidView bare, std::string_view nick) const;
+    bool is_full_for(xmpp::JidView bare) const;
+    void welcome(Occupant& who, const xmpp::Element& x, std::vector<unsigned> codes);   // its foremost session
+    void change_nick(Occupant& who, const xmpp::Stanza& presence, xmpp::JidView to);
+    Role role_at_entry(Affiliation affiliation) const;
+
+    // leaving.cpp
+    void unavailable(const xmpp::Stanza& presence);
+    void leave(Occupant& who, const xmpp::Stanza& presence);
+    void failed(const xmpp::Stanza& error);
+    void remove(Occupant& who, const Tidings& tidings, const xmpp::Stanza& farewell = {});
+    void remove_all(std::string_view destroy);
+
+    // presence.cpp
+    enum class Says : std::uint8_t { available, unavailable };
+    std::string presence_of(const Occupant& who, const xmpp::Stanza& said, Says says, bool with_jid, const Tidings& tidings, bool to_itself) const;
+    // To all, itself included, but for a session of its own that is welcomed afterwards.
+    void show(Occupant& who, const Tidings& tidings = {}, const xmpp::Jid* welcomed = nullptr);
+    SharedCopies shown(Occupant& who, bool with_jid);
+    void tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except = {});
+    void tell_others(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings);
+    void tell_itself(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but = nullptr);
+    bool shows_jids_to(const Occupant& who) const { return config_.is_non_anonymous || who.role == Role::moderator; }
+
+    // messages.cpp
+    void message(const xmpp::Stanza& stanza, xmpp::JidView to);
+    void say(const xmpp::Stanza& stanza);
+    void change_subject(const Occupant& who, const xmpp::Stanza& stanza);
+    SharedCopies current_subject() const;
+    std::string passed_on(const xmpp::Stanza& stanza, const Occupant& from, std::string_view more) const;
+    bool has_voice(const Occupant& who) const { return who.role >= Role::participant || !config_.is_moderated; }
+
+    // whispers.cpp: to one occupant
+    void whisper(const xmpp::Stanza& stanza, xmpp::JidView to);
+    bool may_whisper(const Occupant& from, const Occupant& to) const;
+    void pass_request(const xmpp::Stanza& iq, xmpp::JidView to);
+    void pass_answer(const xmpp::Stanza& iq, xmpp::JidView to);
+
+    // invitations.cpp
+    bool mediate(const xmpp::Stanza& stanza);                                       // false: it asks for nothing of the kind
+    void invite(const xmpp::Stanza& stanza, const xmpp::Element& x);
+    void send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const xmpp::Element& invite, std::string_view id);
+    void decline(const xmpp::Stanza& stanza, const xmpp::Element& decline);
+    void ask_for_voice(const xmpp::Stanza& stanza, const xmpp::DataForm& form);
+
+    // queries.cpp
+    void iq(const xmpp::Stanza& stanza, xmpp::JidView to);
+    IqReply reply(const xmpp::Stanza& stanza, const xmpp::Element& payload);
+    IqReply info(const xmpp::Stanza& stanza, const xmpp::Element& query) const;
+    IqReply items(const xmpp::Stanza& stanza, const xmpp::Element& query) const;
+    IqReply registration(const xmpp::Stanza& stanza) const;
+    void register_nick(const xmpp::Stanza& stanza, const xmpp::Element& query);
+
+    // admin.cpp
+    IqReply list(const xmpp::Stanza& stanza, const xmpp::Element& query) const;
+    void administer(const xmpp::Stanza& stanza, const xmpp::Element& query);
+    struct RoleChange { std::string nick; Role role; std::string reason; };
+    struct AffiliationChange { xmpp::Jid jid; Affiliations::Entry entry; std::string reason; bool is_invited = false; };
+    std::optional<xmpp::StanzaError> forbids(const xmpp::Stanza& by, const RoleChange& change) const;
+    std::optional<xmpp::StanzaError> forbids(xmpp::JidView by, const AffiliationChange& change) const;
+    xmpp::Result<AffiliationChange, xmpp::StanzaError> read_affiliation(const xmpp::Element& item) const;
+    bool leaves_no_owner(std::span<const AffiliationChange> changes) const;
+    void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed);
+    void apply(const RoleChange& change, const std::string& actor);
+    void apply(const AffiliationChange& change, const std::string& actor);
+    void invite_new_member(const AffiliationChange& change);
+    std::string nick_of(xmpp::JidView jid) const;                                   // for <actor/>; may be empty
+
+    // owner.cpp
+    IqReply configuration(const xmpp::Stanza& stanza) const;
+    void own(const xmpp::Stanza& stanza, const xmpp::Element& query);
+    void configure(const xmpp::Stanza& stanza, RoomConfig config);
+    void reconfigured(const RoomConfig& before);
+    void destroy(const xmpp::Stanza& stanza, const xmpp::Element& destroy);
+
+    // room.cpp
+    void refuse(const xmpp::Stanza& stanza, xmpp::JidView asked, xmpp::StanzaError error);
+    void commit(Change change, std::function<void(bool)> then);
+    std::string id_of(xmpp::JidView bare) const;                                    // XEP-0421
+    Affiliation affiliation_of(const xmpp::Stanza& stanza) const { return affiliations_.of(stanza.from().bare()); }
+
+    Surroundings& around_;
+    const xmpp::Jid jid_;
+    const std::string secret_;
+    RoomConfig config_;
+    Affiliations affiliations_;
+    Occupants occupants_;
+    History history_;
+    std::string subject_;                // the message that set it, stamped; empty: nobody has
+    std::uint64_t seats_given_ = 0;
+    bool is_locked_ = false;
+    bool is_destroyed_ = false;
+};
+
+// §7.2.18: who is not there takes itself for an occupant; it is told that it is none.
+std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
+
+// Children that only the room itself may add; `context`: the room's JID as a std::string.
+bool is_for_the_room_to_say(const xmpp::Element& child, const void* context);
+
+}  // namespace server::rooms

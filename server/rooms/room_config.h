@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045 §10.1.3, §16.5.3: what an owner says of a room, as a form and back. The same form is what is stored.
+// Leaves out presence broadcast by role, public logging, and the lists of admins and owners, which have requests of their own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "xmpp/data_form.h"
+
+namespace server::rooms {
+
+struct RoomConfig {
+    enum class Whispers : std::uint8_t { anyone, participants, moderators, none };   // who may send private messages
+
+    std::string name, description, language, password;
+    std::uint32_t max_occupants = 0;       // 0: what the service allows
+    std::uint32_t history = 0;             // messages for who comes in
+    bool is_persistent = false;
+    bool is_public = true;
+    bool is_members_only = false;
+    bool is_moderated = false;
+    bool is_non_anonymous = false;
+    bool has_password = false;
+    bool may_all_change_subject = false;
+    bool may_members_invite = false;       // to a members-only room
+    Whispers whispers = Whispers::anyone;
+
+    xmpp::DataForm form() const;
+    // Takes over the fields that are there. False, and nothing is changed: one of them makes no sense, or is too much.
+    struct Most { std::uint32_t occupants, history; };
+    bool apply(const xmpp::DataForm& form, const Most& most);
+
+    friend bool operator==(const RoomConfig&, const RoomConfig&) = default;
+};
+
+inline constexpr std::string_view ns_room_config = "http://jabber.org/protocol/muc#roomconfig";
+
+}  // namespace server::rooms

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// The rooms of one service that live on one worker: XEP-0045 §6.3, §7.2.11, §10.1. Each takes one stanza after the other;
+// what a room causes and what comes back of it waits until it is done. On the worker where the service itself lives, the
+// list of public rooms is kept: rooms tell it in a message what of them is to be listed.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "server/host.h"
+#include "server/receipt.h"
+#include "server/rooms/room.h"
+
+namespace server::rooms {
+
+class Rooms {
+public:
+    Rooms(Worker& worker, std::string service);      // "groups.localhost"
+    ~Rooms();
+
+    // For the service, a room of it or an occupant, on the worker where that lives.
+    void take(const xmpp::Stanza& stanza, xmpp::JidView to);
+    // XEP-0030 §4.1 with XEP-0059: the public rooms. On the service's worker.
+    IqReply items(Iq& iq) const;
+
+private:
+    struct Waiting {
+        xmpp::Stanza stanza;
+        xmpp::Jid to;
+        std::shared_ptr<Receipt> receipt;
+    };
+    class Place;                                     // where a room is: its world, and what waits for it
+
+    void take_for_service(const xmpp::Stanza& stanza);
+    void to_no_room(const xmpp::Stanza& stanza, xmpp::JidView to);
+    std::optional<xmpp::StanzaError> forbids_founding(xmpp::JidView founder) const;
+    void found(const xmpp::Stanza& presence, xmpp::JidView to);
+    void forget(Place& place);
+
+    Worker& worker_;
+    const std::string service_;
+    std::unordered_map<std::string, std::unique_ptr<Place>, xmpp::TextHash, std::equal_to<>> places_;   // by the room's JID
+    std::unordered_map<std::string, std::uint32_t, xmpp::TextHash, std::equal_to<>> founded_;   // rooms that are there, by founder
+    std::map<std::string, std::string, std::less<>> listed_;   // the service's worker alone: public rooms and their names
+};
+
+}  // namespace server::rooms

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// XEP-0045: a room without a server around it. Whatever happens in it, what each occupant has been told is what there is.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+
+#include "server/rooms/room.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/parser.h"
+
+namespace {
+
+using namespace server::rooms;
+using server::Announcement;
+using server::IqReply;
+using server::SharedCopies;
+using xmpp::Jid;
+using xmpp::JidView;
+using xmpp::Stanza;
+
+const std::string address = "coven@groups.localhost";
+
+// What a client makes of what it is told.
+struct View {
+    struct Entry {
+        std::string affiliation, role;
+        friend bool operator==(const Entry&, const Entry&) = default;
+    };
+    std::map<std::string, Entry> entries;
+    std::vector<Stanza> stanzas;
+    bool is_in = false;
+};
+
+class World final : public Surroundings {
+public:
+    std::map<std::string, View> views;       // by full JID
+    std::vector<std::string> errors, results;
+    bool stores = true;
+    std::size_t announcements = 0;
+
+    storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
+    const server::Config::Rooms& rules() const override { return rules_; }
+    std::string new_id() override { return std::to_string(++ids_); }
+    std::size_t home_of(JidView bare) const override { return bare.text().size() % 3; }
+    void announce(std::size_t home, Announcement announcement) override {
+        ++announcements;
+        const auto seats = announcement.audience->seats();
+        for (std::size_t i = 0; i < seats.size(); ++i) {
+            CHECK(home_of(seats[i].jid.bare()) == home);
+            if (std::ranges::any_of(announcement.except, [&](const Jid& jid) { return jid.view() == seats[i].jid; })) continue;
+            const server::Copies& copies = i < announcement.audience->insiders() ? *announcement.to_insiders : *announcement.to_others;
+            receive(seats[i].jid, xmpp::parse_trusted(copies.addressed(seats[i].attribute).bytes()));
+        }
+    }
+    void send_all(std::vector<SharedCopies> stanzas, const Jid& to) override {
+        for (const SharedCopies& copies : stanzas) receive(to, copies->stanza());
+    }
+    void send(std::string_view xml, JidView to) override { receive(to, xmpp::parse_trusted(xml)); }
+    void bounce(const Stanza&, JidView, const xmpp::StanzaError& error) override { errors.emplace_back(to_string(error.condition)); }
+    void answer(const Stanza& request, JidView, const IqReply& reply) override {
+        if (reply.error()) errors.emplace_back(to_string(reply.error()->condition));
+        else results.emplace_back(request.id());
+    }
+    void store(Change, std::function<void(bool)> then) override { then(stores); }
+    void listing_changed() override {}
+
+private:
+    void receive(JidView to, const Stanza& stanza) {
+        View& view = views[std::string{to.text()}];
+        view.stanzas.push_back(stanza);
+        if (stanza.kind() != xmpp::Kind::presence) return;
+        const xmpp::Element x = stanza.child("x", ns_muc_user);
+        bool is_own = false, is_renamed = false;
+        for (const xmpp::Element child : x.children()) {
+            is_own |= child.name() == "status" && child.attr("code") == "110";
+            is_renamed |= child.name() == "status" && child.attr("code") == "303";
+        }
+        const std::string nick{stanza.from().resourcepart()};
+        if (stanza.type() == "unavailable") {
+            view.entries.erase(nick);
+            if (is_own && !is_renamed) view = View{{}, std::move(view.stanzas), false};
+            return;
+        }
+        view.is_in |= is_own;
+        view.entries[nick] = {std::string{x.child("item", ns_muc_user).attr("affiliation")}, std::string{x.child("item", ns_muc_user).attr("role")}};
+    }
+
+    server::Config::Rooms rules_;
+    unsigned ids_ = 0;
+};
+
+Stanza stanza(const std::string& xml) { return xmpp::parse_trusted(xml); }
+
+struct Stage {
+    World world;
+    Room room{world, *Jid::parse(address), "secret"};
+
+    Stage() { room.found(*Jid::parse("crone@localhost")); }
+    void take(const Stanza& given) { room.take(given, given.to()); }
+    void take(const std::string& xml) { take(stanza(xml)); }
+    void join(const std::string& who, const std::string& nick, const std::string& inner = {}) {
+        take("<presence from='" + who + "' to='" + address + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc'>" + inner + "</x></presence>");
+    }
+    void set(const std::string& who, const std::string& query) {
+        take("<iq type='set' id='s' from='" + who + "' to='" + address + "'>" + query + "</iq>");
+    }
+    void admin(const std::string& who, const std::string& item) { set(who, "<query xmlns='http://jabber.org/protocol/muc#admin'>" + item + "</query>"); }
+    void configure(const std::string& var, const std::string& value) {
+        set("crone@localhost/0", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>" +
+                                     std::string{ns_room_config} + "</value></field><field var='" + var + "'><value>" + value + "</value></field></x></query>");
+    }
+    void open() {
+        join("crone@localhost/0", "crone");
+        set("crone@localhost/0", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>");
+    }
+};
+
+void check(const Stage& stage) {
+    std::map<std::string, View::Entry> there;
+    std::set<std::string> inside;
+    stage.room.occupants().for_each([&](const Occupant& occupant) {
+        there[std::string{occupant.nick()}] = {std::string{to_string(occupant.affiliation)}, std::string{to_string(occupant.role)}};
+        CHECK(occupant.affiliation == stage.room.affiliations().of(occupant.bare()));
+        for (const Seat& seat : occupant.seats) inside.insert(seat.jid.text());
+    });
+    for (const auto& [jid, view] : stage.world.views) {
+        INFO(jid);
+        CHECK(view.is_in == inside.contains(jid));
+        if (inside.contains(jid)) CHECK(view.entries == there);
+    }
+}
+
+unsigned seed() {
+    const char* const given = std::getenv("TERN_SEED");
+    return given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+}
+
+}  // namespace
+
+TEST_CASE("whatever happens in a room, each occupant's view of it is what it is") {
+    const unsigned start = seed();
+    CAPTURE(start);
+    std::mt19937 random{start};
+    const auto pick = [&](const std::vector<std::string>& from) { return from[random() % from.size()]; };
+    const std::vector<std::string> users{"crone", "hag", "wiccarocks", "bard", "lear"};
+    const std::vector<std::string> nicks{"one", "two", "three", "crone", "hag"};
+    for (int round = 0; round < 40; ++round) {
+        Stage stage;
+        stage.open();
+        for (int step = 0; step < 120 && !stage.room.is_over(); ++step) {
+            const std::string user = pick(users), full = user + "@localhost/" + std::to_string(random() % 3), nick = pick(nicks);
+            const std::string actor = random() % 3 == 0 ? full : "crone@localhost/0";
+            switch (random() % 12) {
+                case 0: case 1: case 2: stage.join(full, nick); break;
+                case 3: stage.take("<presence from='" + full + "' to='" + address + "/" + nick + "'><show>away</show></presence>"); break;
+                case 4: stage.take("<presence type='unavailable' from='" + full + "' to='" + address + "/" + nick + "'/>"); break;
+                case 5: stage.admin(actor, "<item nick='" + nick + "' role='" + pick({"none", "visitor", "participant", "moderator"}) + "'/>"); break;
+                case 6: case 7:
+                    stage.admin(actor, "<item jid='" + user + "@localhost' affiliation='" + pick({"outcast", "none", "member", "admin", "owner"}) + "'/>");
+                    break;
+                case 8: stage.configure("muc#roomconfig_membersonly", pick({"0", "0", "1"})); break;
+                case 9: stage.configure("muc#roomconfig_moderatedroom", pick({"0", "1"})); break;
+                case 10: stage.configure("muc#roomconfig_whois", pick({"anyone", "moderators"})); break;
+                case 11:
+                    stage.take("<message type='error' from='" + full + "' to='" + address + "/" + nick +
+                               "'><error type='wait'><recipient-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+                    break;
+            }
+            // A session that was found to be gone is told nothing.
+            if (random() % 12 == 0)
+                std::erase_if(stage.world.views, [&](const auto& each) { return !stage.room.occupants().at(Jid::parse(each.first)->view()); });
+            for (auto& [jid, view] : stage.world.views)
+                if (!stage.room.occupants().at(Jid::parse(jid)->view()) && view.is_in) view.is_in = false;
+            check(stage);
+        }
+    }
+}
+
+TEST_CASE("moderators alone see addresses in a semi-anonymous room") {
+    Stage stage;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    stage.join("bard@localhost/0", "bard");
+    stage.admin("crone@localhost/0", "<item jid='bard@localhost' affiliation='member'/>");
+    stage.take("<presence from='bard@localhost/0' to='" + address + "/minstrel'/>");
+    stage.take("<presence type='unavailable' from='bard@localhost/0' to='" + address + "/minstrel'/>");
+    for (const Stanza& told : stage.world.views["hag@localhost/0"].stanzas) CHECK(told.xml().find("bard@localhost") == std::string::npos);
+    std::size_t seen = 0;
+    for (const Stanza& told : stage.world.views["crone@localhost/0"].stanzas) seen += told.xml().find("bard@localhost/0") != std::string::npos;
+    CHECK(seen == 5);   // came, became a member, left by one name, came by the other, left
+}
+
+TEST_CASE("what is said is one announcement for each worker, whoever many hear it") {
+    Stage stage;
+    stage.open();
+    for (int i = 0; i < 60; ++i) stage.join("user" + std::to_string(i) + "@localhost/r", "nick" + std::to_string(i));
+    const std::size_t before = stage.world.announcements;
+    stage.take("<message type='groupchat' from='user7@localhost/r' to='" + address + "'><body>hi</body></message>");
+    CHECK(stage.world.announcements - before <= 3);
+    CHECK(stage.world.views["user59@localhost/r"].stanzas.back().child("body", xmpp::ns::client).text() == "hi");
+}
+
+TEST_CASE("XEP-0421: an occupant's id is the same under every name, and another's in another room") {
+    Stage stage, elsewhere;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    const std::string id = stage.room.occupants().find("hag")->id;
+    stage.take("<presence from='hag@localhost/0' to='" + address + "/oldhag'/>");
+    CHECK(stage.room.occupants().find("oldhag")->id == id);
+    CHECK(id.size() <= 128);
+    World world;
+    Room other{world, *Jid::parse("heath@groups.localhost"), "another secret"};
+    other.found(*Jid::parse("hag@localhost"));
+    const Stanza presence = stanza("<presence from='hag@localhost/0' to='heath@groups.localhost/hag'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    other.take(presence, presence.to());
+    CHECK(other.occupants().find("hag")->id != id);
+}
+
+TEST_CASE("nothing changes that could not be stored") {
+    Stage stage;
+    stage.open();
+    stage.configure("muc#roomconfig_persistentroom", "1");
+    stage.world.stores = false;
+    stage.admin("crone@localhost/0", "<item jid='hag@localhost' affiliation='outcast'/>");
+    stage.configure("muc#roomconfig_roomname", "Cave");
+    stage.take("<message type='groupchat' from='crone@localhost/0' to='" + address + "'><subject>Bubble</subject></message>");
+    CHECK(stage.world.errors == std::vector<std::string>{"resource-constraint", "resource-constraint", "resource-constraint"});
+    CHECK(stage.room.affiliations().of(Jid::parse("hag@localhost")->view()) == Affiliation::none);
+    CHECK(stage.room.config().name.empty());
+    CHECK(stage.room.subject().empty());
+}
