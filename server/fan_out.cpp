@@ -86,6 +86,7 @@ void announce(Worker& from, Worker& home, Announcement announcement) {
         const Receipt::Scope because{receipt};
         deliver(home, announcement);
     });
+    from.router.has_posted_to(home);
 }
 
 void send_all(Worker& from, std::vector<SharedCopies> stanzas, const xmpp::Jid& to) {
@@ -96,6 +97,7 @@ void send_all(Worker& from, std::vector<SharedCopies> stanzas, const xmpp::Jid& 
         const Receipt::Scope because{receipt};
         deliver(home, stanzas, to);
     });
+    from.router.has_posted_to(home);
 }
 
 }  // namespace server

@@ -124,6 +124,10 @@ void Router::go_home(const Stanza& stanza, JidView to, Arrival arrival) {
             const Receipt::Scope because{receipt};
             (home.router.*arrival)(stanza, addressee);
         });
+    has_posted_to(home);
+}
+
+void Router::has_posted_to(Worker& home) {
     if (sender_ && home.loop.is_behind()) hold_back(*std::exchange(sender_, nullptr), home);
 }
 

@@ -34,6 +34,9 @@ public:
     // No such account: the same answers as from an account that is offline, so that nobody learns who exists.
     void to_nobody(const xmpp::Stanza& stanza, xmpp::JidView to);
 
+    // Something was posted to that worker because of the stanza that is under way: if it is behind, its sender pauses.
+    void has_posted_to(Worker& home);
+
     // The one function that answers a stanza with an error; never answers an error or a result (RFC 6120 §8.3.1).
     void bounce(const xmpp::Stanza& stanza, xmpp::JidView from_asked, const xmpp::StanzaError& error);
     // The one function that answers an IQ.
