@@ -26,6 +26,7 @@ public:
           fast_tokens_{sql::make_fast_tokens(*database_)},
           push_registrations_{sql::make_push_registrations(*database_)},
           findable_numbers_{sql::make_findable_numbers(*database_)},
+          rooms_{sql::make_rooms(*database_)},
           stored_sessions_{sql::make_stored_sessions(*database_)},
           secrets_{sql::make_server_secrets(*database_)} {}
     ~SqlStorage() override {
@@ -45,6 +46,7 @@ public:
     FastTokens& fast_tokens() override { return *fast_tokens_; }
     PushRegistrations& push_registrations() override { return *push_registrations_; }
     FindableNumbers& findable_numbers() override { return *findable_numbers_; }
+    Rooms& rooms() override { return *rooms_; }
     StoredSessions& stored_sessions() override { return *stored_sessions_; }
     ServerSecrets& secrets() override { return *secrets_; }
 
@@ -69,6 +71,7 @@ private:
     std::unique_ptr<FastTokens> fast_tokens_;
     std::unique_ptr<PushRegistrations> push_registrations_;
     std::unique_ptr<FindableNumbers> findable_numbers_;
+    std::unique_ptr<Rooms> rooms_;
     std::unique_ptr<StoredSessions> stored_sessions_;
     std::unique_ptr<ServerSecrets> secrets_;
 };

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/result.h"
+#include "storage/rooms.h"
 #include "storage/task.h"
 #include "xmpp/date_time.h"
 #include "xmpp/jid.h"
@@ -22,27 +24,6 @@
 #include "xmpp/wire.h"
 
 namespace storage {
-
-using xmpp::Failure;
-using xmpp::Jid;
-using xmpp::JidView;
-using xmpp::Time;
-
-struct StorageError {
-    enum class Kind {
-        unavailable,  // cannot connect, connection lost, read-only, waited too long for a free connection
-        full,         // no space left on the device
-        conflict,     // the key exists already
-        not_found,    // what should be changed is not there
-        broken,       // the database answered what it never should: schema, corruption
-    };
-    StorageError(Kind k, std::string t) : kind{k}, text{std::move(t)} {}
-    Kind kind;
-    std::string text;  // for the log; holds no values that users stored
-};
-
-template <class T>
-using Result = xmpp::Result<T, StorageError>;
 
 using AccountId = std::uint64_t;
 using LogId = std::uint64_t;  // position in one account's log: microseconds since 1970 at append, always rising
@@ -469,6 +450,7 @@ public:
     virtual PushRegistrations& push_registrations() = 0;
     virtual FindableNumbers& findable_numbers() = 0;
     virtual StoredSessions& stored_sessions() = 0;
+    virtual Rooms& rooms() = 0;
     virtual ServerSecrets& secrets() = 0;
 
     virtual std::vector<QueueDepth> queues() const = 0;

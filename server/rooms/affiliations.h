@@ -8,11 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "storage/storage.h"
 #include "xmpp/jid.h"
 
 namespace server::rooms {
 
-enum class Affiliation : std::uint8_t { outcast, none, member, admin, owner };   // rising
+using storage::Affiliation;
 enum class Role : std::uint8_t { none, visitor, participant, moderator };        // rising
 
 std::string_view to_string(Affiliation affiliation);

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <optional>
+
+#include "xmpp/parser.h"
+#include "xmpp/xml_writer.h"
 
 namespace server::rooms {
 
@@ -112,6 +116,26 @@ xmpp::DataForm RoomConfig::form() const {
         limit.options.emplace_back(limit.values.front(), limit.values.front());
     add(form, "muc#maxhistoryfetch", "text-single", "Messages that newcomers are sent", std::to_string(history));
     return form;
+}
+
+std::string RoomConfig::stored() const {
+    xmpp::DataForm form = this->form();
+    form.type = "submit";
+    form.title.clear();
+    for (xmpp::FormField& field : form.fields) {
+        field.label.clear();
+        field.options.clear();
+    }
+    xmpp::XmlWriter w;
+    form.write(w);
+    return w.take();
+}
+
+RoomConfig RoomConfig::read(std::string_view stored) {
+    RoomConfig config;
+    constexpr std::uint32_t any = std::numeric_limits<std::uint32_t>::max();
+    config.apply(xmpp::DataForm::parse(xmpp::parse_or_empty(stored).element()), {any, any});
+    return config;
 }
 
 bool RoomConfig::apply(const xmpp::DataForm& form, const Most& most) {

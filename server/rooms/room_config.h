@@ -27,6 +27,8 @@ struct RoomConfig {
     Whispers whispers = Whispers::anyone;
 
     xmpp::DataForm form() const;
+    std::string stored() const;            // as XML, for read(); nothing that only a reader needs
+    static RoomConfig read(std::string_view stored);
     // Takes over the fields that are there. False, and nothing is changed: one of them makes no sense, or is too much.
     struct Most { std::uint32_t occupants, history; };
     bool apply(const xmpp::DataForm& form, const Most& most);

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view ns_listing = "urn:tern:rooms:listing:0";   // between rooms and their service
 constexpr std::size_t secret_bytes = 32, id_bytes = 15;
+constexpr std::size_t idle_rooms_kept = 1000;                         // per worker: what was said last at hand
 constexpr std::size_t page = 200;                                     // public rooms in one answer at most
 
 bool asks_to_enter(const Stanza& stanza) { return stanza.kind() == Kind::presence && stanza.type().empty() && stanza.child("x", ns_muc); }
@@ -33,15 +34,48 @@ bool asks_to_enter(const Stanza& stanza) { return stanza.kind() == Kind::presenc
 
 class Rooms::Place final : public Surroundings {
 public:
-    Place(Rooms& service, const xmpp::Jid& jid, std::string founder)
-        : founder_{std::move(founder)}, service_{service}, room_{*this, jid, auth::random_bytes(secret_bytes)} {}
+    Place(Rooms& service, xmpp::Jid jid) : service_{service}, jid_{std::move(jid)} {}
 
-    Room& room() { return room_; }
+    const xmpp::Jid& jid() const { return jid_; }
     const std::string& founder() const { return founder_; }
+    bool has_room() const { return room_.has_value(); }
+    bool is_idle() const { return room_ && room_->occupants().empty() && !is_working_ && !is_storing_ && waiting_.empty(); }
+    bool is_stored() const { return is_stored_; }
 
-    void take(Waiting next) {
-        waiting_.push_back(std::move(next));
-        work();
+    void found(const xmpp::Jid& founder) {
+        founder_ = founder.text();
+        room_.emplace(*this, jid_, auth::random_bytes(secret_bytes));
+        room_->found(founder);
+        is_new_ = true;
+    }
+    void restore(storage::Room stored) {
+        founder_ = stored.founder.text();
+        is_stored_ = true;
+        listed_as_ = std::move(stored.listed_as);
+        room_.emplace(*this, jid_, std::move(stored.secret));
+        Affiliations affiliations;
+        for (storage::RoomAffiliation& each : stored.affiliations)
+            affiliations.set(each.jid, {each.affiliation, std::move(each.nick), std::move(each.reason)});
+        room_->restore(RoomConfig::read(stored.config), std::move(stored.subject), std::move(affiliations));
+    }
+
+    void wait(Waiting next) { waiting_.push_back(std::move(next)); }
+    std::deque<Waiting>& waiting() { return waiting_; }
+    // What the room causes comes back here while it is at work, and waits. At the end it may be gone, and this with it.
+    void work() {
+        if (is_working_ || is_storing_ || !room_) return;
+        is_working_ = true;
+        // A new one is empty until who makes it has entered.
+        while (!waiting_.empty() && !is_storing_ && (is_new_ || !room_->is_over())) {
+            is_new_ = false;
+            const Waiting next = std::move(waiting_.front());
+            waiting_.pop_front();
+            handle(next);
+        }
+        is_working_ = false;
+        if (is_storing_) return;
+        if (room_->is_over()) service_.forget(*this);
+        else if (is_idle()) service_.became_idle(*this);
     }
 
     storage::Time now() const override { return worker().now(); }
@@ -56,48 +90,99 @@ public:
     void send(std::string_view xml, JidView to) override { worker().router.send_xml(xml, to); }
     void bounce(const Stanza& stanza, JidView asked, const StanzaError& error) override { worker().router.bounce(stanza, asked, error); }
     void answer(const Stanza& request, JidView asked, const IqReply& reply) override { worker().router.answer(request, asked, reply); }
-    void store(Change, std::function<void(bool)> then) override { then(true); }
 
+    void store(Change change, std::function<void(bool)> then) override {
+        is_storing_ = true;
+        worker().spawn("storing a room", write(std::move(change), std::move(then)));
+    }
     void listing_changed() override {
-        const std::string name = room_.is_listed() ? (room_.config().name.empty() ? std::string{room_.jid().localpart()} : room_.config().name) : std::string{};
+        const std::string name = room_->is_listed() ? listed_name(room_->config()) : std::string{};
         if (std::exchange(listed_as_, name) == name) return;
         xmpp::XmlWriter w;
-        w.open("message").attr("from", room_.jid().text()).attr("to", service_.service_);
+        w.open("message").attr("from", jid_.text()).attr("to", service_.service_);
         w.open("listing", ns_listing).attr_if("name", name);
         worker().router.send_xml(w.take(), *xmpp::Jid::parse(service_.service_));
     }
 
+    bool is_in_idle_list = false;   // is in the service's list of idle rooms
+
 private:
     Worker& worker() const { return service_.worker_; }
 
-    // What the room causes comes back here while it is at work, and waits.
-    void work() {
-        if (is_working_) return;
-        is_working_ = true;
-        do {
-            const Waiting next = std::move(waiting_.front());
-            waiting_.pop_front();
-            handle(next);
-        } while (!waiting_.empty() && !room_.is_over());
-        is_working_ = false;
-        if (room_.is_over()) service_.forget(*this);   // this is gone now
+    std::string listed_name(const RoomConfig& config) const {
+        if (!config.is_public) return {};
+        return config.name.empty() ? std::string{jid_.localpart()} : config.name;
     }
 
     void handle(const Waiting& next) try {
         const Receipt::Scope because{next.receipt};
-        room_.take(next.stanza, next.to);
+        room_->take(next.stanza, next.to);
     } catch (const std::exception& bug) {
-        log::error("a room failed", {{"room", room_.jid().text()}, {"stanza", next.stanza.id()}, {"why", bug.what()}});
+        log::error("a room failed", {{"room", jid_.text()}, {"stanza", next.stanza.id()}, {"why", bug.what()}});
         worker().router.bounce(next.stanza, next.to, Condition::internal_server_error);
     }
 
-    friend class Rooms;
-    const std::string founder_;
+    storage::Task<void> write(Change change, std::function<void(bool)> then) {
+        const bool is_removal = change.is_removal;
+        auto writing = is_removal ? worker().storage().rooms().remove(jid_)
+                       : is_stored_ ? worker().storage().rooms().change(jid_, changes(change))
+                                    : worker().storage().rooms().put(whole(change));
+        const auto written = co_await writing;
+        if (written) service_.count_temporary(*this, is_removal, is_stored_);
+        else log::warn("a room is not stored", {{"room", jid_.text()}, {"why", written.error().text}});
+        if (written) is_stored_ = !is_removal;
+        is_storing_ = false;
+        const bool was_working = std::exchange(is_working_, true);
+        then(written.ok());
+        is_working_ = was_working;
+        work();
+    }
+
+    static std::vector<storage::RoomAffiliation> affiliations_of(const Change& change) {
+        std::vector<storage::RoomAffiliation> all;
+        for (const auto& [jid, entry] : change.affiliations) {
+            storage::RoomAffiliation& each = all.emplace_back();
+            each.jid = jid;
+            each.affiliation = entry.affiliation;
+            each.nick = entry.nick;
+            each.reason = entry.reason;
+        }
+        return all;
+    }
+    storage::RoomChange changes(const Change& change) const {
+        storage::RoomChange changes;
+        if (change.config) {
+            changes.config = change.config->stored();
+            changes.listed_as = listed_name(*change.config);
+        }
+        changes.subject = change.subject;
+        changes.affiliations = affiliations_of(change);
+        return changes;
+    }
+    storage::Room whole(const Change& change) const {
+        const RoomConfig& config = change.config ? *change.config : room_->config();
+        storage::Room room;
+        room.jid = jid_;
+        room.founder = *xmpp::Jid::parse(founder_);
+        room.secret = room_->secret();
+        room.config = config.stored();
+        room.subject = change.subject.value_or(room_->subject());
+        room.listed_as = listed_name(config);
+        room.created = worker().now();
+        room.affiliations = affiliations_of(change);
+        return room;
+    }
+
     Rooms& service_;
-    Room room_;
+    const xmpp::Jid jid_;
+    std::string founder_;
+    std::optional<Room> room_;           // none: it is being looked for
     std::deque<Waiting> waiting_;
     std::string listed_as_;
+    bool is_new_ = false;
     bool is_working_ = false;
+    bool is_storing_ = false;
+    bool is_stored_ = false;
 };
 
 // ---- the service ----------------------------------------------------------------------------------------------------------
@@ -107,10 +192,62 @@ Rooms::~Rooms() = default;
 
 void Rooms::take(const Stanza& stanza, JidView to) {
     if (to.localpart().empty()) return take_for_service(stanza);
-    const auto place = places_.find(to.bare().text());
-    if (place != places_.end()) return place->second->take({stanza, xmpp::Jid{to}, Receipt::current()});
-    if (asks_to_enter(stanza)) return found(stanza, to);
-    to_no_room(stanza, to);
+    auto entry = places_.find(to.bare().text());
+    if (entry != places_.end()) {
+        entry->second->wait({stanza, xmpp::Jid{to}, Receipt::current()});
+        return entry->second->work();
+    }
+    // Nobody is in a room that is not here: for these it need not be fetched.
+    const bool is_for_occupants = (stanza.kind() == Kind::presence && !asks_to_enter(stanza)) || (stanza.kind() == Kind::iq && to.is_full());
+    if (is_for_occupants) return to_no_room(stanza, to);
+    const xmpp::Jid jid{to.bare()};
+    entry = places_.emplace(jid.text(), std::make_unique<Place>(*this, jid)).first;
+    entry->second->wait({stanza, xmpp::Jid{to}, Receipt::current()});
+    worker_.spawn("loading a room", load(jid));
+}
+
+storage::Task<void> Rooms::load(xmpp::Jid jid) {
+    auto finding = worker_.storage().rooms().find(jid);
+    auto found = co_await finding;
+    Place& place = *places_.find(jid.text())->second;   // stays while it has no room
+    if (!found) {
+        log::warn("a room was not loaded", {{"room", jid.text()}, {"why", found.error().text}});
+        for (const Waiting& next : std::exchange(place.waiting(), {}))
+            worker_.router.bounce(next.stanza, next.to, {xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."});
+    } else if (*found) {
+        place.restore(std::move(**found));
+    } else {
+        auto answering = answer_for_none(place);
+        co_await answering;
+    }
+    if (place.has_room()) place.work();
+    else forget(place);
+}
+
+// Until somebody makes it.
+storage::Task<void> Rooms::answer_for_none(Place& place) {
+    while (!place.waiting().empty() && !place.has_room()) {
+        const Waiting next = std::move(place.waiting().front());
+        place.waiting().pop_front();
+        if (!asks_to_enter(next.stanza)) {
+            const Receipt::Scope because{next.receipt};
+            to_no_room(next.stanza, next.to);
+            continue;
+        }
+        const xmpp::Jid founder{next.stanza.from().bare()};
+        auto counting = worker_.storage().rooms().count_founded(founder);
+        const auto stored = co_await counting;
+        auto error = stored ? forbids_founding(founder, *stored) : std::optional<StanzaError>{{xmpp::ErrorType::wait, Condition::resource_constraint}};
+        if (error) {
+            error->by = place.jid().text();
+            error->beside = "<x xmlns='http://jabber.org/protocol/muc'/>";
+            worker_.router.bounce(next.stanza, next.to, *error);
+            continue;
+        }
+        place.found(founder);
+        ++temporary_[founder.text()];
+        place.waiting().push_front(next);
+    }
 }
 
 // Rooms speak to it; others have nothing to say to it.
@@ -118,6 +255,7 @@ void Rooms::take_for_service(const Stanza& stanza) {
     const JidView from = stanza.from();
     const xmpp::Element listing = stanza.child("listing", ns_listing);
     if (from.domainpart() != service_ || !listing) return worker_.router.bounce(stanza, stanza.to(), Condition::service_unavailable);
+    if (!has_read_listed_) told_.emplace(from.text());
     if (listing.attr("name").empty()) {
         if (const auto gone = listed_.find(from.text()); gone != listed_.end()) listed_.erase(gone);
     } else {
@@ -136,46 +274,65 @@ void Rooms::to_no_room(const Stanza& stanza, JidView to) {
 }
 
 // §10.1.1
-std::optional<StanzaError> Rooms::forbids_founding(JidView founder) const {
+std::optional<StanzaError> Rooms::forbids_founding(JidView founder, std::uint64_t stored) const {
     const Config& config = *worker_.config;
     const bool may = config.rooms.create == "everybody" || (config.rooms.create == "admins" && config.is_admin(founder));
     if (!may) return Condition::not_allowed;
-    const auto count = founded_.find(founder.text());
-    if (count != founded_.end() && count->second >= config.rooms.per_account) return StanzaError{Condition::resource_constraint, "You have made too many rooms."};
-    return std::nullopt;
+    const auto temporary = temporary_.find(founder.text());
+    if (stored + (temporary == temporary_.end() ? 0 : temporary->second) < config.rooms.per_account) return std::nullopt;
+    return StanzaError{Condition::resource_constraint, "You have made too many rooms."};
 }
 
-void Rooms::found(const Stanza& presence, JidView to) {
-    const xmpp::Jid founder{presence.from().bare()};
-    if (auto error = forbids_founding(founder)) {
-        error->by = to.bare().text();
-        error->beside = "<x xmlns='http://jabber.org/protocol/muc'/>";
-        return worker_.router.bounce(presence, to, *error);
+void Rooms::count_temporary(const Place& place, bool is_temporary, bool was_stored) {
+    if (is_temporary == !was_stored) return;
+    if (is_temporary) ++temporary_[place.founder()];
+    else if (const auto count = temporary_.find(place.founder()); count != temporary_.end() && --count->second == 0) temporary_.erase(count);
+}
+
+void Rooms::became_idle(Place& place) {
+    if (!std::exchange(place.is_in_idle_list, true)) idle_.push_back(place.jid().text());
+    while (idle_.size() > idle_rooms_kept) {
+        const auto entry = places_.find(idle_.front());
+        idle_.pop_front();
+        if (entry == places_.end()) continue;
+        entry->second->is_in_idle_list = false;
+        if (entry->second->is_idle() && entry->second.get() != &place) places_.erase(entry);
     }
-    const xmpp::Jid jid{to.bare()};
-    Place& place = *places_.emplace(jid.text(), std::make_unique<Place>(*this, jid, founder.text())).first->second;
-    ++founded_[founder.text()];
-    place.room().found(founder);
-    place.take({presence, xmpp::Jid{to}, Receipt::current()});
 }
 
 // What still waits for it is for a room that is not there, or for a new one.
 void Rooms::forget(Place& place) {
-    const auto entry = places_.find(place.room().jid().text());
+    const auto entry = places_.find(place.jid().text());
     const std::unique_ptr<Place> gone = std::move(entry->second);
     places_.erase(entry);
-    if (const auto count = founded_.find(gone->founder()); count != founded_.end() && --count->second == 0) founded_.erase(count);
-    gone->listing_changed();
-    for (const Waiting& next : gone->waiting_) {
+    if (gone->has_room()) {
+        count_temporary(*gone, false, gone->is_stored());
+        gone->listing_changed();
+    }
+    for (const Waiting& next : gone->waiting()) {
         const Receipt::Scope because{next.receipt};
         take(next.stanza, next.to);
     }
 }
 
 // §6.3
-IqReply Rooms::items(Iq& iq) const {
-    if (!iq.payload.attr("node").empty()) return Condition::item_not_found;
-    const auto request = xmpp::RsmRequest::parse(iq.payload.child("set", xmpp::ns::rsm));
+storage::Task<IqReply> Rooms::items(Iq iq) {
+    if (!has_read_listed_) {
+        auto reading = worker_.storage().rooms().listed(service_);
+        const auto stored = co_await reading;
+        if (!stored) co_return IqReply{stored.error()};
+        for (const storage::ListedRoom& room : *stored)
+            if (!told_.contains(room.jid.text())) listed_[room.jid.text()] = room.name;
+        has_read_listed_ = true;
+        told_.clear();
+    }
+    IqReply reply = listing(iq.payload);
+    co_return reply;
+}
+
+IqReply Rooms::listing(const xmpp::Element& query) const {
+    if (!query.attr("node").empty()) return Condition::item_not_found;
+    const auto request = xmpp::RsmRequest::parse(query.child("set", xmpp::ns::rsm));
     if (!request) return request.error();
     const std::size_t most = std::min<std::size_t>(request->max.value_or(page), page);
     auto begin = listed_.begin(), end = listed_.end();
@@ -197,7 +354,7 @@ IqReply Rooms::items(Iq& iq) const {
         w.open("item").attr("jid", begin->first).attr("name", begin->second).close();
         answer.last = begin->first;
     }
-    if (iq.payload.child("set", xmpp::ns::rsm) || count < listed_.size()) answer.write(w);
+    if (query.child("set", xmpp::ns::rsm) || count < listed_.size()) answer.write(w);
     return w.take();
 }
 

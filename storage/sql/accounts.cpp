@@ -240,6 +240,8 @@ public:
     Task<Result<void>> remove(AccountId account) override {
         return database_.transact<void>(
             [account](Connection& connection) -> Result<void> {
+                // Who gets this address later does not belong to its rooms.
+                connection.change("DELETE FROM room_affiliations WHERE jid = (SELECT jid FROM accounts WHERE id = ?)", {account});
                 // Everything else goes with it, by its foreign keys.
                 return must_match(connection.change("DELETE FROM accounts WHERE id = ?", {account}));
             },

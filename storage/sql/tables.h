@@ -20,6 +20,7 @@ std::unique_ptr<FastTokens> make_fast_tokens(Database& database);
 std::unique_ptr<PushRegistrations> make_push_registrations(Database& database);
 std::unique_ptr<FindableNumbers> make_findable_numbers(Database& database);
 std::unique_ptr<StoredSessions> make_stored_sessions(Database& database);
+std::unique_ptr<Rooms> make_rooms(Database& database);
 std::unique_ptr<ServerSecrets> make_server_secrets(Database& database);
 
 // The marks that are in the database, the highest of each device.

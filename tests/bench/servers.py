@@ -106,7 +106,7 @@ class Server:
 
 class Tern(Server):
     name = "tern"
-    rooms = ""  # it has none yet
+    rooms = "groups.localhost"
 
     def __init__(self, directory, core, archives=False, binary="build/release/tern"):
         super().__init__(directory, core, archives)
@@ -146,6 +146,9 @@ per_address_an_hour = 1000000
 iterations = {ITERATIONS}
 [messages]
 {messages}
+[rooms]
+max_occupants = 20000
+history = 0
 [limits]
 connections_per_address = 100000
 logins_per_address = 100000

@@ -24,6 +24,7 @@ public:
     storage::FastTokens& fast_tokens() override { return owner_->fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return owner_->push_registrations(); }
     storage::FindableNumbers& findable_numbers() override { return owner_->findable_numbers(); }
+    storage::Rooms& rooms() override { return owner_->rooms(); }
     storage::StoredSessions& stored_sessions() override { return owner_->stored_sessions(); }
     storage::ServerSecrets& secrets() override { return owner_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return owner_->queues(); }

@@ -89,6 +89,7 @@ public:
     storage::FastTokens& fast_tokens() override { return inner_.fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return inner_.push_registrations(); }
     storage::FindableNumbers& findable_numbers() override { return inner_.findable_numbers(); }
+    storage::Rooms& rooms() override { return inner_.rooms(); }
     storage::StoredSessions& stored_sessions() override { return inner_.stored_sessions(); }
     storage::ServerSecrets& secrets() override { return inner_.secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return {}; }

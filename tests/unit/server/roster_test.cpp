@@ -55,6 +55,7 @@ public:
     storage::FastTokens& fast_tokens() override { return real_->fast_tokens(); }
     storage::PushRegistrations& push_registrations() override { return real_->push_registrations(); }
     storage::FindableNumbers& findable_numbers() override { return real_->findable_numbers(); }
+    storage::Rooms& rooms() override { return real_->rooms(); }
     storage::StoredSessions& stored_sessions() override { return real_->stored_sessions(); }
     storage::ServerSecrets& secrets() override { return real_->secrets(); }
     std::vector<storage::QueueDepth> queues() const override { return real_->queues(); }
