@@ -100,7 +100,6 @@ void Room::administer(const Stanza& stanza, const Element& query) {
     }
     if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
     if (leaves_no_owner(affiliations)) return answer(Condition::conflict);
-    if (affiliations_.size() + affiliations.size() > most_affiliations) return answer(StanzaError{Condition::resource_constraint, "There are too many in the lists of the room."});
 
     const std::string actor = nick_of(stanza.from());
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
@@ -187,6 +186,7 @@ bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
 
 void Room::change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed) {
     if (changes.empty()) return confirmed(true);
+    if (affiliations_.size() + changes.size() > most_affiliations) return confirmed(false);
     Change change;
     for (const AffiliationChange& each : changes) change.affiliations.emplace_back(each.jid, each.entry);
     commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {

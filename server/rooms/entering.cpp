@@ -17,6 +17,7 @@ using xmpp::StanzaError;
 namespace {
 
 constexpr std::size_t longest_nick = 256;            // bytes
+constexpr std::size_t longest_presence = 16 * 1024;  // bytes; everybody who enters gets everybody's
 constexpr std::uint32_t places_for_admins = 10;      // beyond the limit
 constexpr std::size_t most_seats = 20;               // sessions of one occupant
 
@@ -28,6 +29,7 @@ bool is_visible(std::string_view nick) { return nick.find_first_not_of(' ') != s
 void Room::available(const Stanza& presence, JidView to) {
     const Element x = presence.child("x", ns_muc);
     if (!is_visible(to.resourcepart())) return refuse(presence, to, Condition::jid_malformed);   // §7.2.1
+    if (presence.size() > longest_presence) return refuse(presence, to, {Condition::policy_violation, "This presence is too long for a room."});
     Occupant* const who = occupants_.at(presence.from());
     if (who && to.resourcepart() != who->nick()) return change_nick(*who, presence, to);
     if (who) {
