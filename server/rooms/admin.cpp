@@ -61,11 +61,13 @@ IqReply Room::list(const Stanza& stanza, const Element& query) const {
                      : *affiliation == Affiliation::member ? own >= Affiliation::admin || is_open_to_members
                                                            : own >= Affiliation::admin;
     if (!may) return Condition::forbidden;
+    std::map<JidView, std::string_view> nicks;   // of those who are there
+    occupants_.for_each([&nicks](const Occupant& occupant) { nicks.try_emplace(occupant.bare(), occupant.nick()); });
     for (const auto& [jid, entry] : affiliations_.entries()) {
         if (entry.affiliation != *affiliation) continue;
-        const Occupant* const there = entry.nick.empty() ? occupants_.of(jid) : nullptr;
+        const auto there = nicks.find(jid);
         w.open("item").attr("affiliation", to_string(entry.affiliation)).attr("jid", jid.text());
-        w.attr_if("nick", there ? there->nick() : std::string_view{entry.nick});
+        w.attr_if("nick", entry.nick.empty() && there != nicks.end() ? there->second : std::string_view{entry.nick});
         if (!entry.reason.empty()) w.leaf("reason", entry.reason);
         w.close();
     }

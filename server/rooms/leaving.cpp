@@ -35,14 +35,7 @@ void Room::leave(Occupant& who, const Stanza& presence) {
         is_destroyed_ = true;
         return remove_all("<destroy/>");
     }
-    if (who.seats.size() == 1) return remove(who, {}, presence);
-    // The others of that nickname stay.
-    const bool was_foremost = who.foremost().jid.view() == presence.from();
-    Occupant leaver = who;
-    std::erase_if(leaver.seats, [&](const Seat& seat) { return seat.jid.view() != presence.from(); });
-    tell_itself(leaver, presence, Says::unavailable, {});
-    occupants_.remove(who, xmpp::Jid{presence.from()});
-    if (was_foremost) show(who);
+    remove_seat(who, presence.from(), {}, presence);
 }
 
 void Room::failed(const Stanza& error) {
@@ -50,10 +43,18 @@ void Room::failed(const Stanza& error) {
     if (!who || !says_that_it_is_gone(error)) return;
     Tidings tidings;
     tidings.codes.push_back(333);
-    if (who->seats.size() == 1) return remove(*who, tidings);
-    const bool was_foremost = who->foremost().jid.view() == error.from();
-    occupants_.remove(*who, xmpp::Jid{error.from()});
-    if (was_foremost) show(*who);
+    remove_seat(*who, error.from(), tidings);
+}
+
+// The other sessions of that nickname stay.
+void Room::remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const Stanza& farewell) {
+    if (who.seats.size() == 1) return remove(who, tidings, farewell);
+    const bool was_foremost = who.foremost().jid.view() == full;
+    Occupant leaver = who;
+    std::erase_if(leaver.seats, [&](const Seat& seat) { return seat.jid.view() != full; });
+    tell_itself(leaver, farewell, Says::unavailable, tidings);
+    occupants_.remove(who, xmpp::Jid{full});
+    if (was_foremost) show(who);
 }
 
 void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell) {

@@ -79,6 +79,7 @@ private:
     void leave(Occupant& who, const xmpp::Stanza& presence);
     void failed(const xmpp::Stanza& error);
     void remove(Occupant& who, const Tidings& tidings, const xmpp::Stanza& farewell = {});
+    void remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const xmpp::Stanza& farewell = {});
     void remove_all(std::string_view destroy);
 
     // presence.cpp

@@ -170,11 +170,6 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
                                "'><error type='wait'><recipient-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
                     break;
             }
-            // A session that was found to be gone is told nothing.
-            if (random() % 12 == 0)
-                std::erase_if(stage.world.views, [&](const auto& each) { return !stage.room.occupants().at(Jid::parse(each.first)->view()); });
-            for (auto& [jid, view] : stage.world.views)
-                if (!stage.room.occupants().at(Jid::parse(jid)->view()) && view.is_in) view.is_in = false;
             check(stage);
         }
     }
