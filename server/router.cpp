@@ -37,6 +37,14 @@ std::string escaped(std::string_view text) {
     return xml;
 }
 
+std::string error_for(const Stanza& stanza, JidView asked, const StanzaError& error) {
+    static constexpr std::string_view names[] = {"message", "presence", "iq"};
+    xmpp::XmlWriter w;
+    w.open(names[static_cast<int>(stanza.kind())]).attr("type", "error").attr_if("id", stanza.id());
+    w.attr_if("from", asked.empty() ? stanza.element().attr("to") : asked.text()).attr("to", stanza.from().text());
+    return w.raw(error.xml()).take();
+}
+
 bool is_request(const Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
 
 // RFC 6120 §8.2.3: an id, and exactly one child element.
@@ -311,14 +319,9 @@ void Router::bounce(const Stanza& stanza, JidView asked, const StanzaError& erro
     // RFC 6120 §8.3.1: an error is never answered; §8.2.3: nor is a result.
     if (stanza.is_error() || (stanza.kind() == Kind::iq && !is_request(stanza) && stanza.type() == "result")) return;
     if (stanza.from().empty()) return;
-    static constexpr std::string_view names[] = {"message", "presence", "iq"};
     if (stanza.kind() == Kind::other) return;
     ++worker_.counters.errors_returned;
-    xmpp::XmlWriter w;
-    w.open(names[static_cast<int>(stanza.kind())]).attr("type", "error").attr_if("id", stanza.id());
-    w.attr_if("from", asked.empty() ? stanza.element().attr("to") : asked.text()).attr("to", stanza.from().text());
-    w.raw(error.xml());
-    send_back(stanza, w.take());
+    send_back(stanza, error_for(stanza, asked, error));
 }
 
 void Router::answer(const Stanza& request, JidView asked, const IqReply& reply) {
@@ -341,7 +344,11 @@ void Router::send_back(const Stanza& request, std::string_view xml) {
         std::ignore = worker_.host.inbound[static_cast<std::size_t>(Station::copy)].ask(passage);
     }
     if (session) return session->send_xml(xml);
-    if (to.is_full() || !to.localpart().empty()) route(xmpp::parse_trusted(xml), to);
+    if (!to.is_full() && to.localpart().empty()) return;
+    Stanza back = xmpp::parse_or_empty(xml);
+    // What was found is more than a stanza may be.
+    if (!back) back = xmpp::parse_or_empty(error_for(request, {}, Condition::resource_constraint));
+    if (back) route(back, to);
 }
 
 }  // namespace server

@@ -35,8 +35,8 @@ Result<RsmRequest, StanzaError> RsmRequest::parse(const Element& set) {
         return Failure{StanzaError{Condition::bad_request, "<max/> and <index/> are numbers"}};
     if (const Element after = set.child("after", ns::rsm)) request.after = after.text();
     if (const Element before = set.child("before", ns::rsm)) request.before = before.text();
-    if (request.after && request.before)
-        return Failure{StanzaError{Condition::bad_request, "<after/> and <before/> exclude each other"}};
+    if (int{request.after.has_value()} + int{request.before.has_value()} + int{request.index.has_value()} > 1)
+        return Failure{StanzaError{Condition::bad_request, "<after/>, <before/> and <index/> exclude each other"}};
     return request;
 }
 

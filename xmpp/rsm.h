@@ -18,7 +18,8 @@ struct RsmRequest {
     std::optional<std::string> after, before;  // an empty `before` asks for the last page (§2.5)
     std::optional<std::uint32_t> index;
 
-    // `set` may be no element: an empty request. bad-request when a number is none or both directions are given.
+    // `set` may be no element: an empty request. bad-request when a number is none, or a page
+    // is asked for in two ways.
     static Result<RsmRequest, StanzaError> parse(const Element& set);
 };
 

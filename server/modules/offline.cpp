@@ -33,11 +33,12 @@ private:
     static bool is_worth_keeping(const Passage& passage) {
         const Stanza& message = passage.stanza;
         if (message.is_error()) return false;                                // XEP-0160 §3, XEP-0334 §5
+        if (message.type() == "groupchat") return false;   // one for each occupant, and kept by the room (XEP-0045 §7.2.13)
         if (has_hint(message, "no-store")) return false;               // XEP-0334 §4.2
         // §4.1: kept as long as delivery needs it, so not at all when somebody is there to take it.
         if (has_hint(message, "no-permanent-store") && has_taker(passage.account)) return false;
         if (has_hint(message, "store")) return true;                   // §4.4
-        if (message.type() == "groupchat" || message.type() == "headline") return false;  // XEP-0160 §3
+        if (message.type() == "headline") return false;                // XEP-0160 §3
         return has_content(message);
     }
 

@@ -16,8 +16,10 @@ using xmpp::StanzaError;
 
 namespace {
 
-constexpr std::size_t most_affiliations = 10'000;
-constexpr std::size_t longest_reason = 1000;         // bytes
+// Of those who belong to a room; with the outcasts there may be twice as many, so that there is always room for a ban. Written
+// out, all of them are less than a stanza may be (parse_trusted).
+constexpr std::size_t most_affiliations = 10'000, most_affiliation_bytes = 1024 * 1024;
+constexpr std::size_t longest_reason = 300;          // bytes
 
 std::string reason_of(const Element& item) {
     std::string reason = item.child("reason", ns_muc_admin).text();
@@ -94,6 +96,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
             if (const auto error = forbids(stanza, change)) return answer(*error);
             roles.push_back(std::move(change));
         } else {
+            if (affiliation_of(stanza) < Affiliation::admin) return answer(Condition::forbidden);   // before anything is looked up
             auto change = read_affiliation(item);
             if (!change) return answer(change.error());
             if (const auto error = forbids(by, *change)) return answer(*error);
@@ -102,6 +105,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
     }
     if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
     if (leaves_no_owner(affiliations)) return answer(Condition::conflict);
+    if (const auto error = exceeds_limits(affiliations)) return answer(*error);
 
     const std::string actor = nick_of(stanza.from());
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
@@ -178,6 +182,24 @@ std::optional<StanzaError> Room::forbids(JidView by, const AffiliationChange& ch
     return std::nullopt;
 }
 
+// What takes nothing more passes.
+std::optional<StanzaError> Room::exceeds_limits(std::span<const AffiliationChange> changes) const {
+    std::size_t entries = affiliations_.size(), bytes = affiliations_.bytes();
+    for (const AffiliationChange& change : changes) {
+        const Affiliations::Entry* const before = affiliations_.find(change.jid);
+        const std::size_t less = before ? Affiliations::bytes_of(change.jid, *before) : 0;
+        const bool stays = change.entry.affiliation != Affiliation::none || !change.entry.nick.empty();
+        const std::size_t more = stays ? Affiliations::bytes_of(change.jid, change.entry) : 0;
+        entries += stays && !before ? 1 : 0;
+        bytes = bytes + more - less;
+        const std::size_t times = change.entry.affiliation == Affiliation::outcast ? 2 : 1;
+        const bool are_too_many = stays && !before && entries > times * most_affiliations;
+        if (are_too_many || (more > less && bytes > times * most_affiliation_bytes))
+            return StanzaError{Condition::policy_violation, "Too many belong to this room."};
+    }
+    return std::nullopt;
+}
+
 // §10.4: "MUST NOT allow an owner to revoke his or her own owner status if there are no other owners"
 bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
     std::map<JidView, bool> owners;
@@ -188,7 +210,6 @@ bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
 
 void Room::change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed) {
     if (changes.empty()) return confirmed(true);
-    if (affiliations_.size() + changes.size() > most_affiliations) return confirmed(false);
     Change change;
     for (const AffiliationChange& each : changes) change.affiliations.emplace_back(each.jid, each.entry);
     commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {

@@ -40,12 +40,15 @@ Affiliation Affiliations::of(xmpp::JidView bare) const {
 
 void Affiliations::set(const xmpp::Jid& jid, Entry entry) {
     if (const auto before = entries_.find(jid); before != entries_.end()) {
+        bytes_ -= bytes_of(jid, before->second);
         nicks_.erase(before->second.nick);
         entries_.erase(before);
     }
     if (entry.affiliation == Affiliation::outcast) entry.nick.clear();   // §9.1
     if (!entry.nick.empty() && !nicks_.try_emplace(entry.nick, jid).second) entry.nick.clear();
-    if (entry.affiliation != Affiliation::none || !entry.nick.empty()) entries_.emplace(jid, std::move(entry));
+    if (entry.affiliation == Affiliation::none && entry.nick.empty()) return;
+    bytes_ += bytes_of(jid, entry);
+    entries_.emplace(jid, std::move(entry));
 }
 
 const xmpp::Jid* Affiliations::owner_of_nick(std::string_view nick) const {

@@ -37,11 +37,14 @@ public:
     const xmpp::Jid* owner_of_nick(std::string_view nick) const;
     std::size_t count(Affiliation affiliation) const;
     std::size_t size() const { return entries_.size(); }
+    std::size_t bytes() const { return bytes_; }     // of all that is said of them
+    static std::size_t bytes_of(const xmpp::Jid& jid, const Entry& entry) { return jid.text().size() + entry.nick.size() + entry.reason.size(); }
     const std::map<xmpp::Jid, Entry>& entries() const { return entries_; }
 
 private:
     std::map<xmpp::Jid, Entry> entries_;
     std::map<std::string, xmpp::Jid, std::less<>> nicks_;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace server::rooms

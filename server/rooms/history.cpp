@@ -19,6 +19,8 @@ std::optional<std::size_t> number(std::string_view text) {
     return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional{value} : std::nullopt;
 }
 
+constexpr std::size_t most_bytes = 256 * 1024, largest = 64 * 1024;
+
 // Characters, not bytes: what does not continue one in UTF-8.
 std::size_t characters(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
@@ -52,12 +54,17 @@ std::string stamped(std::string_view message, xmpp::Time when, const std::string
 }
 
 void History::add(std::string message, xmpp::Time when, std::size_t most) {
+    if (message.size() > largest) return;
+    bytes_ += message.size();
     entries_.push_back({std::move(message), when, nullptr});
     trim(most);
 }
 
 void History::trim(std::size_t most) {
-    while (entries_.size() > most) entries_.pop_front();
+    while (entries_.size() > most || bytes_ > most_bytes) {
+        bytes_ -= entries_.front().message.size();
+        entries_.pop_front();
+    }
 }
 
 std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size_t most, const std::string& room) {

@@ -23,7 +23,8 @@ struct HistoryRequest {
 
 class History {
 public:
-    // `message`: as it was sent to all, with its 'from'. Of so many the oldest are forgotten.
+    // `message`: as it was sent to all, with its 'from'. The oldest are forgotten when there are more
+    // than so many, or more than 256 KiB; what is longer than 64 KiB is not remembered.
     void add(std::string message, xmpp::Time when, std::size_t most);
     // At most so many, each stamped (XEP-0203) by the room.
     std::vector<SharedCopies> read(const HistoryRequest& request, std::size_t most, const std::string& room);
@@ -36,6 +37,7 @@ private:
         SharedCopies stamped;    // once somebody asked
     };
     std::deque<Entry> entries_;
+    std::size_t bytes_ = 0;
 };
 
 // A stanza with one more child: when it was sent first.

@@ -57,6 +57,7 @@ void Room::invite(const Stanza& stanza, const Element& x) {
         invitees.emplace_back(std::move(*invitee), child);
         if (invitees.size() > most_invitees) return refuse(stanza, jid_, Condition::policy_violation);
     }
+    if (const auto error = exceeds_limits(changes)) return refuse(stanza, jid_, *error);
     change_affiliations(std::move(changes), {}, [this, stanza, invitees = std::move(invitees)](bool stored) {
         if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
         for (const auto& [invitee, asked] : invitees) send_invitation(invitee, xmpp::Jid{stanza.from().bare()}, asked, stanza.id());

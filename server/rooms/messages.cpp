@@ -13,7 +13,7 @@ using xmpp::Stanza;
 
 namespace {
 
-constexpr std::size_t longest_subject = 2000;   // bytes
+constexpr std::size_t longest_subject = 2000;   // bytes, in all languages
 
 // §8.1: "MUST contain a <subject/> element … but MUST NOT contain a <body/> element (or a <thread/> element)"
 bool is_subject_change(const Stanza& message) {
@@ -65,8 +65,19 @@ std::string Room::passed_on(const Stanza& stanza, const Occupant& from, std::str
 
 void Room::change_subject(const Occupant& who, const Stanza& stanza) {
     if (who.role < (config_.may_all_change_subject ? Role::participant : Role::moderator)) return refuse(stanza, jid_, Condition::forbidden);
-    if (stanza.child("subject", xmpp::ns::client).text().size() > longest_subject) return refuse(stanza, jid_, {Condition::policy_violation, "This subject is too long."});
-    const std::string xml = passed_on(stanza, who, {});
+    // Everybody who enters gets it, and it is stored: nothing goes along with it.
+    std::size_t size = stanza.id().size() + stanza.lang().size();
+    xmpp::XmlWriter w;
+    w.open("message").attr("type", "groupchat").attr_if("id", stanza.id()).attr("from", who.address.text()).attr_if("xml:lang", stanza.lang());
+    for (const xmpp::Element child : stanza.children()) {
+        if (!child.is("subject", xmpp::ns::client)) continue;
+        const std::string text = child.text();
+        size += text.size() + child.lang().size();
+        if (size > longest_subject) return refuse(stanza, jid_, {Condition::policy_violation, "This subject is too long."});
+        w.open("subject").attr_if("xml:lang", child.lang()).text(text).close();
+    }
+    w.open("occupant-id", ns_occupant_id).attr("id", who.id).close();
+    const std::string xml = w.take();
     Change change;
     change.subject = stamped(xml, around_.now(), jid_.text());
     commit(change, [this, stanza, xml, subject = *change.subject](bool stored) {

@@ -153,7 +153,9 @@ void Room::register_nick(const Stanza& stanza, const Element& query) {
     const auto nick = xmpp::normalise_resourcepart(form.value("muc#register_roomnick"));
     if (!nick || nick->find_first_not_of(' ') == std::string::npos) return answer(Condition::not_acceptable);
     if (const auto error = keeps_nick(bare, *nick)) return answer(*error);
-    change_affiliations({{bare, {std::max(affiliation, Affiliation::member), *nick, {}}, {}}}, {}, confirmed);
+    std::vector<AffiliationChange> changes{{bare, {std::max(affiliation, Affiliation::member), *nick, {}}, {}}};
+    if (const auto error = exceeds_limits(changes)) return answer(*error);
+    change_affiliations(std::move(changes), {}, confirmed);
 }
 
 }  // namespace server::rooms

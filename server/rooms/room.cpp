@@ -61,10 +61,21 @@ void Room::commit(Change change, std::function<void(bool)> then) {
 // XEP-0421 §4.1
 std::string Room::id_of(JidView bare) const { return auth::token(auth::hmac(storage::Hash::sha256, secret_, bare.text())); }
 
+namespace {
+
+// However it is written.
+bool names(std::string_view said, const std::string& jid) {
+    if (xmpp::view_if_normal(said)) return said == jid;
+    const auto parsed = xmpp::Jid::parse(said);
+    return parsed && parsed->text() == jid;
+}
+
+}  // namespace
+
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context) {
     const std::string& room = *static_cast<const std::string*>(context);
     if (child.ns() == ns_occupant_id || child.is("x", ns_muc) || child.is("x", ns_muc_user)) return true;
-    return (child.is("stanza-id", xmpp::ns::stanza_id) && child.attr("by") == room) || (child.is("delay", xmpp::ns::delay) && child.attr("from") == room);
+    return (child.is("stanza-id", xmpp::ns::stanza_id) && names(child.attr("by"), room)) || (child.is("delay", xmpp::ns::delay) && names(child.attr("from"), room));
 }
 
 }  // namespace server::rooms

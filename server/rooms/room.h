@@ -130,6 +130,7 @@ private:
     std::optional<xmpp::StanzaError> forbids(const xmpp::Stanza& by, const RoleChange& change) const;
     std::optional<xmpp::StanzaError> forbids(xmpp::JidView by, const AffiliationChange& change) const;
     xmpp::Result<AffiliationChange, xmpp::StanzaError> read_affiliation(const xmpp::Element& item) const;
+    std::optional<xmpp::StanzaError> exceeds_limits(std::span<const AffiliationChange> changes) const;
     bool leaves_no_owner(std::span<const AffiliationChange> changes) const;
     void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed);
     void apply(const RoleChange& change, const std::string& actor);

@@ -337,8 +337,8 @@ IqReply Rooms::listing(const xmpp::Element& query) const {
     const std::size_t most = std::min<std::size_t>(request->max.value_or(page), page);
     auto begin = listed_.begin(), end = listed_.end();
     if (request->after) begin = listed_.upper_bound(*request->after);
-    if (request->before && !request->before->empty()) end = listed_.lower_bound(*request->before);
-    if (request->index) begin = std::next(listed_.begin(), std::min<std::ptrdiff_t>(*request->index, static_cast<std::ptrdiff_t>(listed_.size())));
+    else if (request->before && !request->before->empty()) end = listed_.lower_bound(*request->before);
+    else if (request->index) begin = std::next(listed_.begin(), std::min<std::ptrdiff_t>(*request->index, static_cast<std::ptrdiff_t>(listed_.size())));
     const auto there = static_cast<std::size_t>(std::distance(begin, end));
     const std::size_t count = std::min(there, most);
     if (request->before) begin = std::next(begin, static_cast<std::ptrdiff_t>(there - count));

@@ -228,3 +228,51 @@ TEST_CASE("nothing changes that could not be stored") {
     CHECK(stage.room.config().name.empty());
     CHECK(stage.room.subject().empty());
 }
+
+TEST_CASE("what a room remembers of what was said has an end in bytes") {
+    Stage stage;
+    stage.open();
+    const auto say = [&](std::size_t bytes) {
+        stage.take("<message type='groupchat' from='crone@localhost/0' to='" + address + "'><body>" + std::string(bytes, 'x') + "</body></message>");
+    };
+    const auto remembered = [&](const std::string& who) {
+        stage.join(who + "@localhost/0", who);
+        std::vector<std::size_t> sizes;
+        for (const Stanza& each : stage.world.views[who + "@localhost/0"].stanzas)
+            if (each.child("body", xmpp::ns::client)) sizes.push_back(each.size());
+        return sizes;
+    };
+    say(70'000);
+    CHECK(remembered("hag").empty());
+    for (int i = 0; i < 20; ++i) say(30'000);
+    CHECK(remembered("bard").size() == 8);
+    say(10);
+    CHECK(remembered("lear").size() == 9);
+}
+
+TEST_CASE("the list of those who belong to a room has an end; bans and removals pass") {
+    Stage stage;
+    stage.open();
+    const std::string padding(900, 'a');
+    int members = 0;
+    for (; stage.world.errors.empty() && members < 3000; ++members)
+        stage.admin("crone@localhost/0", "<item jid='" + padding + std::to_string(members) + "@localhost' affiliation='member'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"policy-violation"});
+    CHECK(members > 1000);
+    stage.admin("crone@localhost/0", "<item jid='hag@localhost' affiliation='outcast'><reason>" + std::string(2000, 'x') + "</reason></item>");
+    stage.admin("crone@localhost/0", "<item jid='" + padding + "0@localhost' affiliation='none'/>");
+    CHECK(stage.world.errors.size() == 1);
+    CHECK(stage.room.affiliations().find(Jid::parse("hag@localhost")->view())->reason.size() <= 300);
+    CHECK(stage.room.affiliations().bytes() < 1024 * 1024 + 1000);
+}
+
+TEST_CASE("XEP-0359 §3: an id that claims to be the room's goes, however the room's address is written") {
+    Stage stage;
+    stage.open();
+    stage.take("<message type='groupchat' from='crone@localhost/0' to='" + address +
+               "'><body>O</body><stanza-id xmlns='urn:xmpp:sid:0' by='COVEN@groups.Localhost' id='forged'/><stanza-id xmlns='urn:xmpp:sid:0' by='heath@groups.localhost' id='theirs'/></message>");
+    std::vector<std::string> by;
+    for (const xmpp::Element child : stage.world.views["crone@localhost/0"].stanzas.back().children())
+        if (child.is("stanza-id", xmpp::ns::stanza_id)) by.emplace_back(child.attr("by"));
+    CHECK(by == std::vector<std::string>{"heath@groups.localhost", address});
+}

@@ -37,7 +37,8 @@ TEST_CASE("a page request is read") {
 TEST_CASE("a page request that makes no sense is a bad request") {
     for (const auto* inner :
          {"<max>ten</max>", "<max/>", "<max>-1</max>", "<max>1 </max>", "<max>99999999999</max>",
-          "<index>x</index>", "<after>a</after><before>b</before>"}) {
+          "<index>x</index>", "<after>a</after><before>b</before>", "<index>5</index><before/>",
+          "<after>a</after><index>0</index>"}) {
         CAPTURE(inner);
         const auto request = parse(inner);
         REQUIRE_FALSE(request);
