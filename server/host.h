@@ -77,7 +77,8 @@ struct IqBeforeLoginTable {
 
 // An account's agreement to a subscription, which may have used something up.
 struct Agreement {
-    std::function<void()> undo;   // nothing came of it: the subscription could not be stored
+    std::function<void()> undo;   // nothing came of it: the subscription could not be stored. Empty: there is no agreement
+    explicit operator bool() const { return undo != nullptr; }
 };
 
 // Asks the one module that provides something; without one, there is none of it.
@@ -156,7 +157,7 @@ public:
     Chain<void, Account&, const storage::Device&> device_linked;     // before it takes part
 
     // Somebody asks for a subscription (RFC 6121 §3.1): whether the account has agreed to it already.
-    Chain<storage::Task<std::optional<Agreement>>, Account&, const xmpp::Stanza&> agreed;
+    Chain<storage::Task<Agreement>, Account&, const xmpp::Stanza&> agreed;
     // Before login: what who registers on this stream was invited with.
     Provider<std::optional<storage::Invitation>, const std::weak_ptr<Stream>&> invitation;
 

@@ -244,12 +244,12 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
         item.in_roster = false;
     }
     const SubscriptionState before = state_of(item);
-    std::optional<Agreement> agreement;
+    Agreement agreement;
     if (request == Request::subscribe && (item.in_roster || roster.size() < host_.worker.config->limits.roster_items)) {
         auto asking = has_agreed(*account, stanza, before);
         agreement = co_await asking;
     }
-    const bool is_invited = agreement.has_value();
+    const auto is_invited = static_cast<bool>(agreement);
     SubscriptionState known = before;
     if (is_invited) {   // as if approved in advance, and the user asks in turn
         item.in_roster = known.approved = true;
@@ -268,7 +268,7 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
         auto stored = co_await storing;
         if (!stored) {
             log::warn("subscription not stored", {{"jid", account->jid().text()}, {"why", stored.error().text}});
-            if (is_invited) agreement->undo();
+            if (is_invited) agreement.undo();
             if (request == Request::subscribe) host_.worker.router.bounce(stanza, account->jid(), not_stored);
             co_return;
         }
@@ -286,14 +286,14 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
     if (request == Request::unsubscribe && before.from) host_.worker.presence.withdraw(*account, contact);
 }
 
-storage::Task<std::optional<Agreement>> Subscriptions::has_agreed(Account& account, const Stanza& request, SubscriptionState state) {
-    if (state.from || state.approved) co_return std::optional<Agreement>{};
+storage::Task<Agreement> Subscriptions::has_agreed(Account& account, const Stanza& request, SubscriptionState state) {
+    if (state.from || state.approved) co_return Agreement{};
     for (const auto& hook : host_.agreed.entries()) {
         auto asking = hook.call(hook.module, account, request);
         auto agreement = co_await asking;
         if (agreement) co_return std::move(agreement);
     }
-    co_return std::optional<Agreement>{};
+    co_return Agreement{};
 }
 
 void Subscriptions::befriend(Account& account, const Jid& contact, std::function<void()> then) {

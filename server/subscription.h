@@ -52,7 +52,7 @@ public:
 
 private:
     storage::Task<void> enter(std::shared_ptr<Account> account, xmpp::Jid contact, std::function<void()> then);
-    storage::Task<std::optional<Agreement>> has_agreed(Account& account, const xmpp::Stanza& request, SubscriptionState state);
+    storage::Task<Agreement> has_agreed(Account& account, const xmpp::Stanza& request, SubscriptionState state);
     storage::Task<void> send(std::shared_ptr<Session> session, xmpp::Stanza stanza, xmpp::Jid contact, Request request);
     storage::Task<void> receive(std::shared_ptr<Account> account, xmpp::Stanza stanza, Request request);
     void send_as_account(Account& account, Request request, xmpp::JidView contact);

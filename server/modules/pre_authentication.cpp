@@ -70,20 +70,19 @@ private:
     }
 
     // XEP-0379 §3.5. §4.1: an unknown token may be one that the inviter's client has made; it is let through.
-    Task<std::optional<Agreement>> has_agreed(Account& account, const xmpp::Stanza& request) {
+    Task<Agreement> has_agreed(Account& account, const xmpp::Stanza& request) {
         const std::string token{request.child("preauth", ns).attr("token")};
-        using Agreed = std::optional<Agreement>;
-        if (token.empty()) co_return Agreed{};
+        if (token.empty()) co_return Agreement{};
         const xmpp::Jid guest{request.from().bare()};
         auto& invitations = worker_.server.invitations();
         auto looking = invitations.look(token, guest.text());
         const auto found = co_await looking;
-        if (!found || !found->subscribes || found->inviter_id != account.id()) co_return Agreed{};
+        if (!found || !found->subscribes || found->inviter_id != account.id()) co_return Agreement{};
         auto using_up = invitations.use(found->id);
         const auto used = co_await using_up;
-        if (!used) co_return Agreed{};
+        if (!used) co_return Agreement{};
         log::info("invitation used", {{"jid", guest.text()}, {"inviter", account.jid().text()}, {"invitation", found->id}});
-        co_return Agreed{Agreement{[this, id = found->id] { worker_.spawn("giving an invitation back", worker_.server.invitations().give_back(id)); }}};
+        co_return Agreement{[this, id = found->id] { worker_.spawn("giving an invitation back", worker_.server.invitations().give_back(id)); }};
     }
 
     Worker& worker_;
