@@ -49,13 +49,14 @@ namespace {
 void deliver(Worker& here, const Copies& copies, const Audience::Seat& seat) try {
     const xmpp::Stanza& stanza = copies.stanza();
     Account* const account = here.find(seat.jid.bare().text());
-    Session* const session = account ? account->session(seat.jid.resourcepart()) : nullptr;
-    if (!session) {
+    const auto is_gone = [&] {
         if (stanza.kind() == xmpp::Kind::message) here.router.bounce(stanza, seat.jid, xmpp::Condition::recipient_unavailable);
-        return;
-    }
+    };
+    if (!account || !account->session(seat.jid.resourcepart())) return is_gone();
     Passage passage{storage::Direction::incoming, stanza, *account, nullptr, stanza.from(), seat.jid};
     if (!run(here.host.inbound, passage).passes()) return;
+    Session* const session = account->session(seat.jid.resourcepart());   // a hook may have ended it
+    if (!session) return is_gone();
     if (passage.logged_as != 0 && !session->is_sent_live()) return;   // it gets it from there
     session->send(&stanza, passage.is_edited() ? passage.wire() : copies.addressed(seat.attribute), {passage.logged_as, session->is_caught_up()});
 } catch (const std::exception& bug) {

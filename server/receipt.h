@@ -15,9 +15,9 @@ class Receipt {
 public:
     // `settled` is called on the thread that lets go last, and told whether other threads had to do with it.
     explicit Receipt(std::function<void(bool travelled)> settled) : settled_{std::move(settled)} {}
-    ~Receipt() { settled_(travelled_); }
-    // It is about to be handed to another thread. On the thread that made it.
-    void travels() { travelled_ = true; }
+    ~Receipt() { settled_(travelled_.load(std::memory_order_relaxed)); }
+    // It is about to be handed to another thread. On any thread; what lets go last sees it, by the count of references.
+    void travels() { travelled_.store(true, std::memory_order_relaxed); }
     // Something of it was not stored. True: its sender has not been told yet, and is to be told now. On any thread.
     bool refuse() { return !refused_.exchange(true); }
     Receipt(const Receipt&) = delete;
@@ -41,7 +41,7 @@ public:
 private:
     static inline thread_local std::shared_ptr<Receipt> current_;
     std::function<void(bool)> settled_;
-    bool travelled_ = false;
+    std::atomic<bool> travelled_ = false;
     std::atomic<bool> refused_ = false;
 };
 

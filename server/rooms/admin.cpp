@@ -21,8 +21,12 @@ namespace {
 constexpr std::size_t most_affiliations = 10'000, most_affiliation_bytes = 1024 * 1024;
 constexpr std::size_t longest_reason = 300;          // bytes
 
-std::string reason_of(const Element& item) {
-    std::string reason = item.child("reason", ns_muc_admin).text();
+const StanzaError not_stored{xmpp::ErrorType::wait, Condition::resource_constraint};
+
+}  // namespace
+
+std::string reason_of(const Element& parent, std::string_view ns) {
+    std::string reason = parent.child("reason", ns).text();
     if (reason.size() > longest_reason) {
         std::size_t end = longest_reason;
         while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xc0U) == 0x80U) --end;   // not inside a character
@@ -30,10 +34,6 @@ std::string reason_of(const Element& item) {
     }
     return reason;
 }
-
-const StanzaError not_stored{xmpp::ErrorType::wait, Condition::resource_constraint};
-
-}  // namespace
 
 // ---- lists ----------------------------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
             const auto role = parse_role(item.attr("role"));
             auto nick = xmpp::normalise_resourcepart(item.attr("nick"));
             if (!role || !nick) return answer(Condition::bad_request);
-            RoleChange change{std::move(*nick), *role, reason_of(item)};
+            RoleChange change{std::move(*nick), *role, reason_of(item, ns_muc_admin)};
             if (const auto error = forbids(stanza, change)) return answer(*error);
             roles.push_back(std::move(change));
         } else {
@@ -100,12 +100,15 @@ void Room::administer(const Stanza& stanza, const Element& query) {
             auto change = read_affiliation(item);
             if (!change) return answer(change.error());
             if (const auto error = forbids(by, *change)) return answer(*error);
+            change->by = xmpp::Jid{by};
             affiliations.push_back(std::move(*change));
         }
     }
     if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
     if (leaves_no_owner(affiliations)) return answer(Condition::conflict);
     if (const auto error = exceeds_limits(affiliations)) return answer(*error);
+    const auto invitees = std::ranges::count_if(affiliations, [this](const AffiliationChange& change) { return calls_for_invitation(change); });
+    if (const auto error = forbids_inviting(by, static_cast<std::size_t>(invitees))) return answer(*error);
 
     const std::string actor = nick_of(stanza.from());
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
@@ -141,7 +144,7 @@ xmpp::Result<Room::AffiliationChange, StanzaError> Room::read_affiliation(const 
     const auto affiliation = parse_affiliation(item.attr("affiliation"));
     if (!affiliation) return xmpp::Failure{StanzaError{Condition::bad_request}};
     AffiliationChange change;
-    change.reason = reason_of(item);
+    change.reason = reason_of(item, ns_muc_admin);
     change.entry.affiliation = *affiliation;
     if (const auto jid = item.find_attr("jid")) {
         const auto parsed = xmpp::Jid::parse(*jid);
@@ -215,7 +218,7 @@ void Room::change_affiliations(std::vector<AffiliationChange> changes, const std
     commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {
         if (stored) {
             for (const AffiliationChange& each : changes) {
-                if (affiliations_.of(each.jid) == Affiliation::none) invite_new_member(each);
+                if (calls_for_invitation(each)) send_invitation(each.jid, each.by, {}, {});
                 affiliations_.set(each.jid, each.entry);
             }
         }
@@ -227,10 +230,9 @@ void Room::change_affiliations(std::vector<AffiliationChange> changes, const std
 
 // §9.5: "SHOULD send an invitation to any user who has been added to the member list of a members-only room"; those whom an
 // occupant invites get that one instead.
-void Room::invite_new_member(const AffiliationChange& change) {
-    if (!config_.is_members_only || change.entry.affiliation < Affiliation::member || occupants_.of(change.jid)) return;
-    if (change.is_invited) return;
-    send_invitation(change.jid, {}, {}, {});
+bool Room::calls_for_invitation(const AffiliationChange& change) const {
+    if (!config_.is_members_only || change.entry.affiliation < Affiliation::member || change.is_invited) return false;
+    return affiliations_.of(change.jid) == Affiliation::none && !occupants_.of(change.jid);
 }
 
 void Room::apply(const RoleChange& change, const std::string& actor) {

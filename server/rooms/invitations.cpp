@@ -14,7 +14,8 @@ using xmpp::Stanza;
 namespace {
 
 constexpr std::string_view ns_request = "http://jabber.org/protocol/muc#request";
-constexpr std::size_t most_invitees = 50;   // of one message
+constexpr std::size_t most_invitees = 50;   // at once
+constexpr std::size_t longest_thread = 300; // bytes
 
 }  // namespace
 
@@ -55,22 +56,30 @@ void Room::invite(const Stanza& stanza, const Element& x) {
             changes.push_back({invitee->bare(), {Affiliation::member, entry ? entry->nick : std::string{}, {}}, {}, true});
         }
         invitees.emplace_back(std::move(*invitee), child);
-        if (invitees.size() > most_invitees) return refuse(stanza, jid_, Condition::policy_violation);
     }
     if (const auto error = exceeds_limits(changes)) return refuse(stanza, jid_, *error);
+    if (const auto error = forbids_inviting(who->bare(), invitees.size())) return refuse(stanza, jid_, *error);
     change_affiliations(std::move(changes), {}, [this, stanza, invitees = std::move(invitees)](bool stored) {
         if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
         for (const auto& [invitee, asked] : invitees) send_invitation(invitee, xmpp::Jid{stanza.from().bare()}, asked, stanza.id());
     });
 }
 
-// `invite`: what who invites says, or nothing. No inviter: the room itself.
+std::optional<xmpp::StanzaError> Room::forbids_inviting(xmpp::JidView inviter, std::size_t count) const {
+    if (count == 0) return std::nullopt;
+    if (count > most_invitees) return xmpp::StanzaError{Condition::policy_violation, "Too many invitations at once."};
+    if (around_.may_invite(inviter, static_cast<std::uint32_t>(count))) return std::nullopt;
+    return xmpp::StanzaError{xmpp::ErrorType::wait, Condition::policy_violation, "You have invited too many. Try again later."};
+}
+
+// `invite`: what who invites says, or nothing.
 void Room::send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const Element& invite, std::string_view id) {
     xmpp::XmlWriter w;
     w.open("message").attr("from", jid_.text()).attr("to", invitee.text()).attr_if("id", id).open("x", ns_muc_user);
-    w.open("invite").attr("from", inviter.empty() ? jid_.text() : inviter.text());
-    for (const Element child : invite.children())
-        if (child.is("reason", ns_muc_user) || child.is("continue", ns_muc_user)) w.raw(child.xml(ns_muc_user));
+    w.open("invite").attr("from", inviter.text());
+    if (const std::string reason = reason_of(invite, ns_muc_user); !reason.empty()) w.leaf("reason", reason);
+    if (const Element thread = invite.child("continue", ns_muc_user); thread && thread.attr("thread").size() <= longest_thread)
+        w.open("continue").attr_if("thread", thread.attr("thread")).close();
     w.close();
     if (config_.has_password) w.leaf("password", config_.password);
     around_.send(w.take(), invitee);
@@ -90,7 +99,7 @@ void Room::decline(const Stanza& stanza, const Element& refused) {
     xmpp::XmlWriter w;
     w.open("message").attr("from", jid_.text()).attr("to", inviter->text()).attr_if("id", stanza.id()).open("x", ns_muc_user);
     w.open("decline").attr("from", stanza.from().bare().text());
-    if (const Element reason = refused.child("reason", ns_muc_user)) w.raw(reason.xml(ns_muc_user));
+    if (const std::string reason = reason_of(refused, ns_muc_user); !reason.empty()) w.leaf("reason", reason);
     around_.send(w.take(), *inviter);
 }
 

@@ -118,7 +118,7 @@ IqReply Room::registration(const Stanza& stanza) const {
     const Affiliations::Entry* const entry = affiliations_.find(stanza.from().bare());
     xmpp::XmlWriter w;
     w.open("query", ns_register);
-    if (entry && affiliation >= Affiliation::member && !entry->nick.empty()) return w.leaf("registered").leaf("username", entry->nick).take();
+    if (entry && affiliation != Affiliation::outcast && !entry->nick.empty()) return w.leaf("registered").leaf("username", entry->nick).take();
     // Membership is given by admins where it gives something: voice, or a place.
     const bool gives_something = config_.is_members_only || config_.is_moderated;
     if (affiliation == Affiliation::outcast || (affiliation == Affiliation::none && gives_something)) return Condition::not_allowed;
@@ -142,9 +142,9 @@ void Room::register_nick(const Stanza& stanza, const Element& query) {
         answer(stored ? IqReply::result() : IqReply{xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint}});
     };
     if (query.child("remove", ns_register)) {   // XEP-0077 §3.2: what was registered goes, what others gave stays
-        if (affiliation < Affiliation::member) return answer(Condition::registration_required);
-        const Affiliation left = affiliation == Affiliation::member && !config_.is_members_only ? Affiliation::none : affiliation;
-        return change_affiliations({{bare, {left, {}, {}}, {}}}, {}, confirmed);
+        const Affiliations::Entry* const entry = affiliations_.find(bare);
+        if (!entry || affiliation == Affiliation::outcast) return answer(Condition::registration_required);
+        return change_affiliations({{bare, {affiliation, {}, {}}, {}}}, {}, confirmed);
     }
     const xmpp::DataForm form = xmpp::DataForm::parse(query.child("x", xmpp::ns::data_form));
     if (form.type != "submit" || form.form_type() != ns_muc_register) return answer(Condition::bad_request);
@@ -153,7 +153,8 @@ void Room::register_nick(const Stanza& stanza, const Element& query) {
     const auto nick = xmpp::normalise_resourcepart(form.value("muc#register_roomnick"));
     if (!nick || nick->find_first_not_of(' ') == std::string::npos) return answer(Condition::not_acceptable);
     if (const auto error = keeps_nick(bare, *nick)) return answer(*error);
-    std::vector<AffiliationChange> changes{{bare, {std::max(affiliation, Affiliation::member), *nick, {}}, {}}};
+    // No more than the nickname: who may register now is not to be a member when members alone have a voice, or a place.
+    std::vector<AffiliationChange> changes{{bare, {affiliation, *nick, {}}, {}}};
     if (const auto error = exceeds_limits(changes)) return answer(*error);
     change_affiliations(std::move(changes), {}, confirmed);
 }

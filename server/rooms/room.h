@@ -111,6 +111,7 @@ private:
     bool mediate(const xmpp::Stanza& stanza);                                       // false: it asks for nothing of the kind
     void invite(const xmpp::Stanza& stanza, const xmpp::Element& x);
     void send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const xmpp::Element& invite, std::string_view id);
+    std::optional<xmpp::StanzaError> forbids_inviting(xmpp::JidView inviter, std::size_t count) const;
     void decline(const xmpp::Stanza& stanza, const xmpp::Element& decline);
     void ask_for_voice(const xmpp::Stanza& stanza, const xmpp::DataForm& form);
 
@@ -126,7 +127,13 @@ private:
     IqReply list(const xmpp::Stanza& stanza, const xmpp::Element& query) const;
     void administer(const xmpp::Stanza& stanza, const xmpp::Element& query);
     struct RoleChange { std::string nick; Role role; std::string reason; };
-    struct AffiliationChange { xmpp::Jid jid; Affiliations::Entry entry; std::string reason; bool is_invited = false; };
+    struct AffiliationChange {
+        xmpp::Jid jid;
+        Affiliations::Entry entry;
+        std::string reason;
+        bool is_invited = false;                                                    // by a message of its own
+        xmpp::Jid by{};                                                             // the admin, in whose name it is invited
+    };
     std::optional<xmpp::StanzaError> forbids(const xmpp::Stanza& by, const RoleChange& change) const;
     std::optional<xmpp::StanzaError> forbids(xmpp::JidView by, const AffiliationChange& change) const;
     xmpp::Result<AffiliationChange, xmpp::StanzaError> read_affiliation(const xmpp::Element& item) const;
@@ -135,7 +142,7 @@ private:
     void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed);
     void apply(const RoleChange& change, const std::string& actor);
     void apply(const AffiliationChange& change, const std::string& actor);
-    void invite_new_member(const AffiliationChange& change);
+    bool calls_for_invitation(const AffiliationChange& change) const;
     std::string nick_of(xmpp::JidView jid) const;                                   // for <actor/>; may be empty
 
     // owner.cpp
@@ -166,6 +173,9 @@ private:
 
 // §7.2.18: who is not there takes itself for an occupant; it is told that it is none.
 std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
+
+// What somebody says of it, cut to 300 bytes.
+std::string reason_of(const xmpp::Element& parent, std::string_view ns);
 
 // Children that only the room itself may add; `context`: the room's JID as a std::string.
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context);

@@ -24,6 +24,7 @@ namespace {
 constexpr std::string_view ns_listing = "urn:tern:rooms:listing:0";   // between rooms and their service
 constexpr std::size_t secret_bytes = 32, id_bytes = 15;
 constexpr std::size_t idle_rooms_kept = 1000;                         // per worker: what was said last at hand
+constexpr std::uint32_t invitations_an_hour = 100;
 constexpr std::size_t page = 200;                                     // public rooms in one answer at most
 
 bool asks_to_enter(const Stanza& stanza) { return stanza.kind() == Kind::presence && stanza.type().empty() && stanza.child("x", ns_muc); }
@@ -81,6 +82,7 @@ public:
     storage::Time now() const override { return worker().now(); }
     const Config::Rooms& rules() const override { return worker().config->rooms; }
     std::string new_id() override { return auth::random_token(id_bytes); }
+    bool may_invite(JidView inviter, std::uint32_t count) override { return service_.invitations_.take(inviter.text(), now(), count).count() == 0; }
     std::size_t home_of(JidView bare) const override { return worker().server.worker_of(bare.text()).index; }
 
     void announce(std::size_t home, Announcement announcement) override {
@@ -124,16 +126,24 @@ private:
 
     storage::Task<void> write(Change change, std::function<void(bool)> then) {
         const bool is_removal = change.is_removal;
+        if (!is_removal && !is_stored_) {   // §10.1.1: what was made on other workers meanwhile counts as well
+            auto counting = worker().storage().rooms().count_founded(*xmpp::Jid::parse(founder_));
+            const auto stored = co_await counting;
+            if (!stored || *stored >= rules().per_account) co_return written(false, then);
+        }
         auto writing = is_removal ? worker().storage().rooms().remove(jid_)
                        : is_stored_ ? worker().storage().rooms().change(jid_, changes(change))
                                     : worker().storage().rooms().put(whole(change));
-        const auto written = co_await writing;
-        if (written) service_.count_temporary(*this, is_removal, is_stored_);
-        else log::warn("a room is not stored", {{"room", jid_.text()}, {"why", written.error().text}});
-        if (written) is_stored_ = !is_removal;
+        const auto result = co_await writing;
+        if (result) service_.count_temporary(*this, is_removal, is_stored_);
+        else log::warn("a room is not stored", {{"room", jid_.text()}, {"why", result.error().text}});
+        if (result) is_stored_ = !is_removal;
+        written(result.ok(), then);
+    }
+    void written(bool stored, const std::function<void(bool)>& then) {
         is_storing_ = false;
         const bool was_working = std::exchange(is_working_, true);
-        then(written.ok());
+        then(stored);
         is_working_ = was_working;
         work();
     }
@@ -187,7 +197,7 @@ private:
 
 // ---- the service ----------------------------------------------------------------------------------------------------------
 
-Rooms::Rooms(Worker& worker, std::string service) : worker_{worker}, service_{std::move(service)} {}
+Rooms::Rooms(Worker& worker, std::string service) : worker_{worker}, service_{std::move(service)}, invitations_{invitations_an_hour, std::chrono::hours{1}} {}
 Rooms::~Rooms() = default;
 
 void Rooms::take(const Stanza& stanza, JidView to) {

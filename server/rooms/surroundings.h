@@ -32,6 +32,7 @@ public:
     virtual storage::Time now() const = 0;
     virtual const Config::Rooms& rules() const = 0;
     virtual std::string new_id() = 0;                                            // nobody can guess it
+    virtual bool may_invite(xmpp::JidView inviter, std::uint32_t count) = 0;     // so many more now; then they are paid for
     virtual std::size_t home_of(xmpp::JidView bare) const = 0;                   // the worker where that account lives
 
     virtual void announce(std::size_t home, Announcement announcement) = 0;

@@ -5,7 +5,6 @@
 
 #include "server/rooms/room.h"
 #include "xmpp/namespaces.h"
-#include "xmpp/parser.h"
 #include "xmpp/xml_writer.h"
 
 namespace server::rooms {
@@ -15,12 +14,6 @@ using xmpp::JidView;
 using xmpp::Stanza;
 
 namespace {
-
-std::string addressed(const Stanza& stanza, const Stanza::Rewrite& rewrite) {
-    std::string xml;
-    stanza.write(xml, rewrite);
-    return xml;
-}
 
 // An IQ with another id.
 std::string with_id(const Stanza& iq, JidView from, JidView to, std::string_view id) {
@@ -51,13 +44,10 @@ void Room::whisper(const Stanza& stanza, JidView to) {
         if (!addressee) return refuse(stanza, to, Condition::item_not_found);
         if (!may_whisper(*from, *addressee)) return refuse(stanza, to, Condition::forbidden);
     }
-    const Stanza passed = xmpp::parse_trusted(passed_on(stanza, *from, stanza.is_error() ? "" : "<x xmlns='http://jabber.org/protocol/muc#user'/>"));
+    // To these sessions and no others of their accounts; who is gone is found out by it.
+    const auto copies = std::make_shared<const Copies>(passed_on(stanza, *from, stanza.is_error() ? "" : "<x xmlns='http://jabber.org/protocol/muc#user'/>"));
     const std::vector<Seat> seats = addressee->seats;
-    for (const Seat& seat : seats) {
-        Stanza::Rewrite rewrite;
-        rewrite.to = seat.jid;
-        around_.send(addressed(passed, rewrite), seat.jid);
-    }
+    for (const Seat& seat : seats) around_.send_all({copies}, seat.jid);
 }
 
 // The answer to a moderator, and a moderator's word, always go through.

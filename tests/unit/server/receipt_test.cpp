@@ -32,7 +32,10 @@ TEST_CASE("a receipt that was handed to another thread says so, wherever it sett
         bool travelled = false;
         auto receipt = std::make_shared<Receipt>([&](bool went) { ++settled; travelled = went; });
         receipt->travels();
-        std::thread other{[copy = receipt]() mutable { copy.reset(); }};
+        std::thread other{[copy = receipt]() mutable {
+            copy->travels();   // once more, from there
+            copy.reset();
+        }};
         if (!last_is_here) receipt.reset();
         other.join();
         receipt.reset();

@@ -40,11 +40,12 @@ public:
     std::map<std::string, View> views;       // by full JID
     std::vector<std::string> errors, results;
     bool stores = true;
-    std::size_t announcements = 0;
+    std::size_t announcements = 0, routed = 0;
 
     storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
     const server::Config::Rooms& rules() const override { return rules_; }
     std::string new_id() override { return std::to_string(++ids_); }
+    bool may_invite(JidView, std::uint32_t) override { return true; }
     std::size_t home_of(JidView bare) const override { return bare.text().size() % 3; }
     void announce(std::size_t home, Announcement announcement) override {
         ++announcements;
@@ -59,7 +60,7 @@ public:
     void send_all(std::vector<SharedCopies> stanzas, const Jid& to) override {
         for (const SharedCopies& copies : stanzas) receive(to, copies->stanza());
     }
-    void send(std::string_view xml, JidView to) override { receive(to, xmpp::parse_trusted(xml)); }
+    void send(std::string_view xml, JidView to) override { ++routed; receive(to, xmpp::parse_trusted(xml)); }
     void bounce(const Stanza&, JidView, const xmpp::StanzaError& error) override { errors.emplace_back(to_string(error.condition)); }
     void answer(const Stanza& request, JidView, const IqReply& reply) override {
         if (reply.error()) errors.emplace_back(to_string(reply.error()->condition));
@@ -264,6 +265,56 @@ TEST_CASE("the list of those who belong to a room has an end; bans and removals 
     CHECK(stage.world.errors.size() == 1);
     CHECK(stage.room.affiliations().find(Jid::parse("hag@localhost")->view())->reason.size() <= 300);
     CHECK(stage.room.affiliations().bytes() < 1024 * 1024 + 1000);
+}
+
+TEST_CASE("when many belong to a room, there is place for a ban and for what changes of them") {
+    Stage stage;
+    stage.open();
+    for (int i = 0; i < 10; ++i) {
+        std::string items;
+        for (int j = i == 0 ? 1 : 0; j < 1000; ++j) items += "<item jid='u" + std::to_string(1000 * i + j) + "@localhost' affiliation='member'/>";
+        stage.admin("crone@localhost/0", items);
+    }
+    CHECK(stage.world.errors.empty());
+    CHECK(stage.room.affiliations().size() == 10'000);
+    stage.admin("crone@localhost/0", "<item jid='u1@localhost' affiliation='admin'/>");
+    stage.admin("crone@localhost/0", "<item jid='bard@localhost' affiliation='outcast'/>");
+    stage.admin("crone@localhost/0", "<item jid='u2@localhost' affiliation='none'/>");
+    CHECK(stage.world.errors.empty());
+    stage.admin("crone@localhost/0", "<item jid='lear@localhost' affiliation='member'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"policy-violation"});
+}
+
+TEST_CASE("who registers a nickname in an open room has that and no more") {
+    Stage stage;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    stage.set("hag@localhost/0", "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value>"
+                                 "</field><field var='muc#register_roomnick'><value>hag</value></field></x></query>");
+    CHECK(stage.world.errors.empty());
+    const Jid hag = *Jid::parse("hag@localhost");
+    CHECK(stage.room.affiliations().of(hag.view()) == Affiliation::none);
+    REQUIRE(stage.room.affiliations().owner_of_nick("hag"));
+    CHECK(*stage.room.affiliations().owner_of_nick("hag") == hag);
+    stage.configure("muc#roomconfig_membersonly", "1");
+    CHECK_FALSE(stage.room.occupants().find("hag"));
+    stage.join("hag@localhost/0", "hag");
+    CHECK(stage.world.errors == std::vector<std::string>{"registration-required"});
+    check(stage);
+    // What others gave stays when the nickname goes.
+    stage.admin("crone@localhost/0", "<item jid='hag@localhost' affiliation='member'/>");
+    stage.set("hag@localhost/0", "<query xmlns='jabber:iq:register'><remove/></query>");
+    CHECK(stage.room.affiliations().of(hag.view()) == Affiliation::member);
+    CHECK_FALSE(stage.room.affiliations().owner_of_nick("hag"));
+}
+
+TEST_CASE("a private message goes to the occupant's sessions alone") {
+    Stage stage;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    stage.take("<message type='chat' from='crone@localhost/0' to='" + address + "/hag'><body>psst</body></message>");
+    CHECK(stage.world.views["hag@localhost/0"].stanzas.back().child("body", xmpp::ns::client).text() == "psst");
+    CHECK(stage.world.routed == 0);   // the route has other ways when that session is gone
 }
 
 TEST_CASE("XEP-0359 §3: an id that claims to be the room's goes, however the room's address is written") {
