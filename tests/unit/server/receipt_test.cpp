@@ -33,9 +33,10 @@ TEST_CASE("a receipt that was handed to another thread says so, wherever it sett
         auto receipt = std::make_shared<Receipt>([&](bool went) { ++settled; travelled = went; });
         receipt->travels();
         std::thread other{[copy = receipt]() mutable {
-            copy->travels();   // once more, from there
+            copy->travels();   // once more, from there, at the same time
             copy.reset();
         }};
+        receipt->travels();
         if (!last_is_here) receipt.reset();
         other.join();
         receipt.reset();
