@@ -25,7 +25,10 @@ std::string_view to_string(storage::DeviceRole role) {
 }
 
 Account::Account(Worker& worker, storage::Account record)
-    : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {}
+    : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {
+    for (storage::Device& device : record_.devices) device.verifiers = {};   // logins ask storage for them
+    record_.devices.shrink_to_fit();
+}
 
 Account::~Account() = default;
 
@@ -72,6 +75,7 @@ void Account::mark_seen(std::string_view device, storage::Time::duration moment)
 void Account::add_device(storage::Device device) {
     if (this->device(device.id)) return;   // it was loaded with it
     log.add_device(device);
+    device.verifiers = {};
     record_.devices.push_back(std::move(device));
 }
 

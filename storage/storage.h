@@ -37,7 +37,27 @@ inline constexpr std::size_t hash_count = 3;
 struct Verifier {
     std::string stored_key, server_key;  // raw bytes
 };
-using Verifiers = std::array<Verifier, hash_count>;  // by Hash; empty ones: imported from where there was another hash alone
+// By Hash; empty ones: imported from where there was another hash alone. Without any it is as small as an empty vector.
+class Verifiers {
+public:
+    Verifier& operator[](std::size_t hash) { return all()[hash]; }
+    const Verifier& operator[](std::size_t hash) const { return all()[hash]; }
+    auto begin() { return all().begin(); }
+    auto end() { return all().end(); }
+    auto begin() const { return all().begin(); }
+    auto end() const { return all().end(); }
+
+private:
+    std::vector<Verifier>& all() {
+        if (of_.empty()) of_.resize(hash_count);
+        return of_;
+    }
+    const std::vector<Verifier>& all() const {
+        static const std::vector<Verifier> none(hash_count);
+        return of_.empty() ? none : of_;
+    }
+    std::vector<Verifier> of_;
+};
 
 enum class DeviceRole : std::uint8_t { password, primary, companion };  // password: an account without a phone number
 

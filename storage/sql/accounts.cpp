@@ -44,7 +44,7 @@ AccountRow row_of(const Account& account) {
 }
 
 DeviceRow row_of(AccountId account, const Device& device) {
-    const auto& [sha1, sha256, sha512] = device.verifiers;
+    const auto &sha1 = device.verifiers[0], &sha256 = device.verifiers[1], &sha512 = device.verifiers[2];
     return {account,
             device.id,
             device.name,

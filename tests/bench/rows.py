@@ -19,6 +19,7 @@ class Row:
     modern: bool = False  # direct TLS, SASL2 and what builds on it: the peers of Debian 12 have none of it
     raw: bool = False  # the relay can do it as well
     rooms: bool = False
+    alone: bool = False  # Tern's: the peers would take an hour
     is_long: bool = False  # once, and not with --quick
     source: str = ""  # the row whose runs have this number, too
 
@@ -84,16 +85,24 @@ def rows_for(quick):
         Row("latency", "p99 at 2,000 messages a second, ms", always("latency", *crowd, "--rate", 2000),
             lambda run: run["p99_ms"], more_is_better=False, raw=True),
         Row("latency-half", "p99 at half of its own full load, ms", half_load("chat"), lambda run: run["p99_ms"], more_is_better=False),
-        Row("latency-many", "… among ten times the sessions", half_load("chat-grown", "--sessions", many), lambda run: run["p99_ms"],
+        Row("latency-half-p50", "p50 of the same, ms", always(), lambda run: run["p50_ms"], more_is_better=False, source="latency-half"),
+        Row("latency-half-p999", "p99.9 of the same, ms", always(), lambda run: run["p999_ms"], more_is_better=False, source="latency-half"),
+        Row("latency-many", "p99 at half load among ten times the sessions, ms", half_load("chat-grown", "--sessions", many), lambda run: run["p99_ms"],
             more_is_better=False, is_long=True),
         Row("presence", "presence deliveries per CPU-second", always("presence", "--accounts", ring, "--sessions", ring,
                                                                       "--seconds", seconds), per_cpu),
         Row("room", "room deliveries per CPU-second, 100 occupants", always("room", *common, "--sessions", 100, "--window", 4),
             per_cpu, rooms=True),
+        Row("room-16", "… 16 messages at a time instead of 4", always("room", *common, "--sessions", 100, "--window", 16), per_cpu, rooms=True),
+        Row("room-tls", "… over TLS", always("room", *common, "--sessions", 100, "--window", 4), per_cpu, rooms=True, tls=True),
         Row("room-1000", "… with 1,000 occupants", always("room", *common, "--sessions", 1000, "--window", 4), per_cpu, rooms=True,
             is_long=True),
         Row("room-1000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
             more_is_better=False, source="room-1000", is_long=True),
+        Row("room-10000", "room deliveries per CPU-second, 10,000 occupants", always("room", *common, "--sessions", 10000, "--window", 4), per_cpu,
+            rooms=True, alone=True, is_long=True),
+        Row("room-10000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
+            more_is_better=False, source="room-10000", is_long=True),
         Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),
         Row("offline-drain", "… and handed over", always(), lambda run: run["drain_per_cpu"], source="offline-store"),
         Row("storm", "sessions back per CPU-second, TLS, after all dropped", always("storm", *crowd[:-1], sessions - 200, "--rate", 500),
