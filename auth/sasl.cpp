@@ -191,7 +191,7 @@ storage::Verifiers derive_verifiers(std::string_view password, std::string_view 
     // What OpaqueString forbids is refused where passwords are set; hashing it as it is lets nobody in.
     std::string prepared = xmpp::opaque_string(password).value_or(std::string{password});
     storage::Verifiers all;
-    for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t i = 0; i < storage::hash_count; ++i) {
         const auto hash = static_cast<storage::Hash>(i);
         std::string salted = pbkdf2(hash, prepared, salt, iterations);
         all[i] = verifier_of(hash, salted);

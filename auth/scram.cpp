@@ -321,7 +321,7 @@ const Credentials::Key* find_key(const Credentials& credentials,
                                  const void* context) {
     static const storage::Verifiers nobodys = [] {
         storage::Verifiers all;
-        for (std::size_t i = 0; i < all.size(); ++i) {
+        for (std::size_t i = 0; i < storage::hash_count; ++i) {
             const std::size_t size = digest_size(static_cast<storage::Hash>(i));
             all[i] = storage::Verifier{random_bytes(size), random_bytes(size)};
         }
