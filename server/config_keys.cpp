@@ -112,7 +112,7 @@ const Key table[] = {
      "who may make a room: nobody, admins or everybody"},
     {"rooms.per_account", live, Number{at<&C::rooms, &C::Rooms::per_account>, 1, any_number},
      "rooms that an account may have made and that are still there"},
-    {"rooms.max_occupants", live, Number{at<&C::rooms, &C::Rooms::max_occupants>, 2, 8'900},   // with all that is remembered fewer than a session may have unacked
+    {"rooms.max_occupants", live, Number{at<&C::rooms, &C::Rooms::max_occupants>, 2, 18'900},   // with all that is remembered fewer than a session may have unacked
      "occupants of a room"},
     {"rooms.history", live, Number{at<&C::rooms, &C::Rooms::history>, 0, 1000},
      "messages that a room remembers, for those who come in"},

@@ -23,7 +23,7 @@ constexpr std::string_view sm = "urn:xmpp:sm:3";
 constexpr std::chrono::seconds longest_resumption{600};
 constexpr std::chrono::seconds least_after_restart{10};  // clients could not come back while there was no server
 constexpr std::chrono::seconds ack_patience{1};     // an asked-for ack waits so long for what is being stored
-constexpr std::size_t most_unacked = 10000;         // stanzas in one queue
+constexpr std::size_t most_unacked = 20000;         // stanzas in one queue
 constexpr std::size_t ask_after = 5;                // unacked stanzas without a request for an ack
 
 bool is_true(std::string_view value) { return value == "true" || value == "1"; }

@@ -147,7 +147,7 @@ iterations = {ITERATIONS}
 [messages]
 {messages}
 [rooms]
-max_occupants = 20000
+max_occupants = 18000
 history = 0
 [limits]
 connections_per_address = 100000
