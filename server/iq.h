@@ -22,6 +22,11 @@ class Session;
 class Stream;
 class Worker;
 
+// Of an IQ: whether it asks for an answer.
+inline bool is_request(const xmpp::Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
+// RFC 6120 §8.2.3: a request has an id, and exactly one child element.
+inline bool is_malformed(const xmpp::Stanza& request) { return !request.element().find_attr("id") || request.element().child_count() != 1; }
+
 // The payload of a result (XML, may be empty) or an error.
 class [[nodiscard]] IqReply {
 public:

@@ -28,7 +28,7 @@ bool write_durably(const std::string& path, const std::string& key) {
     std::string fresh = path + ".XXXXXX";
     const net::Descriptor file{::mkostemp(fresh.data(), O_CLOEXEC)};   // O_EXCL, and its owner's alone
     if (!file) return false;
-    const bool is_there = ::write(file.get(), key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(file.get()) == 0 &&
+    const bool is_there = net::write_all(file.get(), key) && ::fsync(file.get()) == 0 &&
                           ::link(fresh.c_str(), path.c_str()) == 0;
     const int why = errno;
     ::unlink(fresh.c_str());

@@ -15,7 +15,6 @@ constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstat
 constexpr std::string_view ns_event = "http://jabber.org/protocol/pubsub#event";
 constexpr std::string_view ns_hints = "urn:xmpp:hints";
 constexpr std::string_view ns_markers = "urn:xmpp:chat-markers:0";
-constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
 constexpr std::string_view ns_receipts = "urn:xmpp:receipts";
 
 constexpr std::string_view ns_companions[] = {
@@ -38,7 +37,7 @@ bool has_content(const xmpp::Stanza& message) { return std::ranges::any_of(messa
 
 bool is_companion(const xmpp::Element& child) {
     if (child.is("thread", xmpp::ns::client) || child.is("private", ns_carbons)) return true;
-    if (child.is("x", ns_muc_user)) return child.child_count() == 0;  // XEP-0045 §7.5: a private message
+    if (child.is("x", xmpp::ns::muc_user)) return child.child_count() == 0;  // XEP-0045 §7.5: a private message
     return std::ranges::find(ns_companions, child.ns()) != std::end(ns_companions);
 }
 

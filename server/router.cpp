@@ -45,13 +45,6 @@ std::string error_for(const Stanza& stanza, JidView asked, const StanzaError& er
     return w.raw(error.xml()).take();
 }
 
-bool is_request(const Stanza& iq) { return iq.type() == "get" || iq.type() == "set"; }
-
-// RFC 6120 §8.2.3: an id, and exactly one child element.
-bool is_malformed(const Stanza& request) {
-    return !request.element().find_attr("id") || request.element().child_count() != 1;
-}
-
 }  // namespace
 
 // ---- the sender's half: RFC 6120 §10.1, RFC 6121 §8.1 ------------------------------------------------------------------

@@ -173,6 +173,12 @@ std::optional<JidView> view_if_normal(std::string_view text) {
     return JidView{text, parts.at, parts.slash};
 }
 
+bool names(std::string_view text, JidView address) {
+    if (view_if_normal(text)) return text == address.text();
+    const auto parsed = Jid::parse(text);
+    return parsed && *parsed == address;
+}
+
 std::optional<std::string> normalise_localpart(std::string_view text) {
     if (!fits(text)) return std::nullopt;
     if (all_are(text, normal_in_localpart | upper_case)) return lower_case(text);

@@ -87,6 +87,8 @@ private:
 // The view of a text that is in normal form already and plain ASCII (the common case, no ICU, no allocation);
 // nullopt when the slow path Jid::parse must decide.
 std::optional<JidView> view_if_normal(std::string_view text);
+// Whether the text is that address, in whatever form it is written.
+bool names(std::string_view text, JidView address);
 
 // One part alone, normalised; nullopt when not allowed (RFC 7622 §3.2, §3.3, §3.4).
 std::optional<std::string> normalise_localpart(std::string_view text);

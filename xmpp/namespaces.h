@@ -24,6 +24,9 @@ inline constexpr std::string_view xml = "http://www.w3.org/XML/1998/namespace";
 // Shared by modules and core alike.
 inline constexpr std::string_view data_form = "jabber:x:data";            // XEP-0004
 inline constexpr std::string_view rsm = "http://jabber.org/protocol/rsm"; // XEP-0059
+inline constexpr std::string_view disco_info = "http://jabber.org/protocol/disco#info";     // XEP-0030
+inline constexpr std::string_view disco_items = "http://jabber.org/protocol/disco#items";
+inline constexpr std::string_view muc_user = "http://jabber.org/protocol/muc#user";         // XEP-0045
 inline constexpr std::string_view delay = "urn:xmpp:delay";               // XEP-0203
 inline constexpr std::string_view stanza_id = "urn:xmpp:sid:0";           // XEP-0359
 

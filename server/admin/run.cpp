@@ -168,21 +168,12 @@ bool complete(const Command& command, Json& parameters) {
     return true;
 }
 
-bool write_all(int file, std::string_view left) {
-    while (!left.empty()) {
-        const ssize_t count = ::write(file, left.data(), left.size());
-        if (count < 0 && errno != EINTR) return false;
-        left.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
-    }
-    return true;
-}
-
 // The pages of an answer, one behind the other.
 std::optional<Problem> write_pages(Client& client, const Command& command, Json parameters, int file, const std::function<Problem()>& cannot) {
     for (;;) {
         Answer answer = client.ask(command.name, parameters);
         if (!answer) return answer.error();
-        if (!write_all(file, answer->value("content", ""))) return cannot();
+        if (!net::write_all(file, answer->value("content", ""))) return cannot();
         if (!answer->contains("next")) break;
         parameters[std::string{command.pages}] = (*answer)["next"];
     }

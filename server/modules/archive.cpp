@@ -67,10 +67,7 @@ private:
         if (passage.stanza.kind() != xmpp::Kind::message) return Verdict::pass();
         for (const Element child : passage.stanza.children()) {
             if (!child.is("stanza-id", xmpp::ns::stanza_id)) continue;
-            const std::string_view by = child.attr("by");
-            const std::string& own = passage.account.jid().text();
-            const bool is_ours = xmpp::view_if_normal(by) ? by == own : xmpp::Jid::parse(by).value_or(xmpp::Jid{}).text() == own;
-            if (is_ours) passage.stripped.push_back(child);
+            if (xmpp::names(child.attr("by"), passage.account.jid())) passage.stripped.push_back(child);
         }
         return Verdict::pass();
     }

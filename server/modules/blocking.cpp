@@ -20,7 +20,6 @@ using xmpp::JidView;
 
 constexpr std::string_view ns = "urn:xmpp:blocking";
 constexpr std::string_view ns_errors = "urn:xmpp:blocking:errors";
-constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
 
 using BlockList = std::set<std::string, std::less<>>;  // normalised JIDs
 
@@ -67,8 +66,7 @@ private:
         const xmpp::Stanza& stanza = passage.stanza;
         if (!is_blocked(passage.account, passage.from) && !is_on_behalf_of_blocked(passage.account, stanza)) return Verdict::pass();
         const bool is_message = stanza.kind() == xmpp::Kind::message && !stanza.is_error();
-        const bool is_request = stanza.kind() == xmpp::Kind::iq && (stanza.type() == "get" || stanza.type() == "set");
-        return is_message || is_request ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
+        return is_message || (stanza.kind() == xmpp::Kind::iq && is_request(stanza)) ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
     }
 
     // §3.3: nor is what came and was stored before the block.
@@ -81,9 +79,9 @@ private:
     // XEP-0045 §7.8.2: by way of a room, whose invitation it is stands inside.
     bool is_on_behalf_of_blocked(Account& account, const xmpp::Stanza& message) const {
         if (list_[account].empty() || message.kind() != xmpp::Kind::message) return false;
-        const xmpp::Element x = message.child("x", ns_muc_user);
+        const xmpp::Element x = message.child("x", xmpp::ns::muc_user);
         for (const std::string_view name : {"invite", "decline"})
-            if (const auto by = Jid::parse(x.child(name, ns_muc_user).attr("from")); by && is_blocked(account, *by)) return true;
+            if (const auto by = Jid::parse(x.child(name, xmpp::ns::muc_user).attr("from")); by && is_blocked(account, *by)) return true;
         return false;
     }
 

@@ -21,7 +21,6 @@ using xmpp::Element;
 constexpr std::string_view carbons_ns = "urn:xmpp:carbons:2";
 constexpr std::string_view forward_ns = "urn:xmpp:forward:0";
 constexpr std::string_view hints_ns = "urn:xmpp:hints";
-constexpr std::string_view muc_user_ns = "http://jabber.org/protocol/muc#user";
 constexpr std::string_view conference_ns = "jabber:x:conference";
 
 // §6.1: payloads of instant messaging, whatever the type. XEP-0353: a call rings, and stops ringing,
@@ -50,8 +49,8 @@ bool is_eligible(const Passage& passage) {
     const std::string_view type = message.type();
     if (message.child("private", carbons_ns) || message.child("no-copy", hints_ns)) return false;
     if (type == "groupchat" || std::ranges::any_of(message.children(), is_copy)) return false;
-    const Element muc = message.child("x", muc_user_ns);
-    if (muc.child("invite", muc_user_ns) || message.child("x", conference_ns))
+    const Element muc = message.child("x", xmpp::ns::muc_user);
+    if (muc.child("invite", xmpp::ns::muc_user) || message.child("x", conference_ns))
         return true;  // invitations: XEP-0045, XEP-0249
     // A private message of a room: the room itself sends what others say to every client that joined.
     if (muc && passage.direction == Direction::incoming && passage.from.is_full()) return false;

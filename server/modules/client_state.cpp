@@ -29,7 +29,6 @@ constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstat
 constexpr std::string_view ns_event = "http://jabber.org/protocol/pubsub#event";
 constexpr std::string_view ns_forward = "urn:xmpp:forward:0";
 constexpr std::string_view ns_markers = "urn:xmpp:chat-markers:0";
-constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
 
 // What can wait, from whom and to whom it is: of a carbon that is what it carries.
 struct Subject {
@@ -54,8 +53,8 @@ About about_presence(const Stanza& presence, const Session& session) {
     if (presence.from() == session.jid().view()) return std::nullopt;  // it spoke of itself just now
     // XEP-0045 §7, §9: the client's own entry, who was renamed or thrown out, a room that is no more. A
     // status code tells what the next presence does not.
-    const Element muc = presence.child("x", ns_muc_user);
-    if (muc.child("status", ns_muc_user) || muc.child("destroy", ns_muc_user)) return std::nullopt;
+    const Element muc = presence.child("x", xmpp::ns::muc_user);
+    if (muc.child("status", xmpp::ns::muc_user) || muc.child("destroy", xmpp::ns::muc_user)) return std::nullopt;
     return joined({"presence", presence.from().text()});
 }
 

@@ -12,24 +12,22 @@ namespace server {
 
 namespace {
 
-constexpr std::string_view ns_info = "http://jabber.org/protocol/disco#info";
-constexpr std::string_view ns_items = "http://jabber.org/protocol/disco#items";
 
 class Disco final : public Module {
 public:
     explicit Disco(Host& host) : table_{host.disco}, services_{host.services} {
         table_.server.identities.push_back({"server", "im", "Tern"});
         table_.account.identities.push_back({"account", "registered", ""});
-        for (const std::string_view ns : {ns_info, ns_items}) {
+        for (const std::string_view ns : {xmpp::ns::disco_info, xmpp::ns::disco_items}) {
             table_.feature(ns);
             table_.account_feature(ns);
         }
-        host.iq.get<&Disco::server_info>(Asked::server, ns_info, "query", this);
-        host.iq.get<&Disco::server_items>(Asked::server, ns_items, "query", this);
-        host.iq.get<&Disco::service_info>(Asked::service, ns_info, "query", this);
-        host.iq.get<&Disco::service_items>(Asked::service, ns_items, "query", this);
-        host.iq.get<&Disco::account_info>(Asked::account, ns_info, "query", this);
-        host.iq.get<&Disco::account_items>(Asked::account, ns_items, "query", this);
+        host.iq.get<&Disco::server_info>(Asked::server, xmpp::ns::disco_info, "query", this);
+        host.iq.get<&Disco::server_items>(Asked::server, xmpp::ns::disco_items, "query", this);
+        host.iq.get<&Disco::service_info>(Asked::service, xmpp::ns::disco_info, "query", this);
+        host.iq.get<&Disco::service_items>(Asked::service, xmpp::ns::disco_items, "query", this);
+        host.iq.get<&Disco::account_info>(Asked::account, xmpp::ns::disco_info, "query", this);
+        host.iq.get<&Disco::account_items>(Asked::account, xmpp::ns::disco_items, "query", this);
     }
 
 private:
@@ -61,7 +59,7 @@ private:
         if (is_beneath && !table_.nodes.claim(iq, *node, beneath)) return xmpp::Condition::item_not_found;  // §7
         const DiscoTable::Of& of = is_beneath ? beneath : whole;
         xmpp::XmlWriter w;
-        w.open("query", ns_info);
+        w.open("query", xmpp::ns::disco_info);
         if (node) w.attr("node", *node);  // §3.2: mirrored
         for (const auto& identity : of.identities)
             w.open("identity").attr("category", identity.category).attr("type", identity.type)
@@ -86,7 +84,7 @@ private:
         const DiscoTable::Of& of = node ? beneath : whole;
         if (node) account = nullptr;
         xmpp::XmlWriter w;
-        w.open("query", ns_items);
+        w.open("query", xmpp::ns::disco_items);
         if (node) w.attr("node", *node);
         for (const auto& item : of.items)
             w.open("item").attr("jid", item.jid).attr_if("node", item.node).attr_if("name", item.name).close();

@@ -19,6 +19,7 @@
 #include <memory>
 #include <system_error>
 
+#include "server/net/descriptor.h"
 #include "server/net/tls.h"
 
 namespace server::net {
@@ -110,15 +111,7 @@ xmpp::Result<void, TlsProblem> write_file(const std::string& file, std::string_v
     std::string temporary = file + ".XXXXXX";
     const int fd = mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
     if (fd < 0) return file_problem(file, std::string{"cannot be written: "} + std::strerror(errno));
-    bool written = fchmod(fd, mode) == 0;
-    while (written && !content.empty()) {
-        const ssize_t count = ::write(fd, content.data(), content.size());
-        if (count > 0)
-            content.remove_prefix(static_cast<std::size_t>(count));
-        else
-            written = count < 0 && errno == EINTR;
-    }
-    written = written && fsync(fd) == 0;
+    bool written = fchmod(fd, mode) == 0 && write_all(fd, content) && fsync(fd) == 0;
     int why = errno;
     if (close(fd) != 0 && written) written = false, why = errno;
     if (written && rename(temporary.c_str(), file.c_str()) != 0) written = false, why = errno;

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <string_view>
 #include <utility>
 
 namespace server::net {
@@ -20,5 +22,15 @@ public:
 private:
     int fd_;
 };
+
+// To a file, however often it takes. False: errno says why.
+inline bool write_all(int file, std::string_view left) {
+    while (!left.empty()) {
+        const ssize_t count = ::write(file, left.data(), left.size());
+        if (count > 0) left.remove_prefix(static_cast<std::size_t>(count));
+        else if (count == 0 || errno != EINTR) return false;
+    }
+    return true;
+}
 
 }  // namespace server::net

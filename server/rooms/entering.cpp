@@ -48,7 +48,7 @@ void Room::available(const Stanza& presence, JidView to) {
 
 std::string no_occupant(JidView address, Affiliation affiliation) {
     xmpp::XmlWriter w;
-    w.open("presence").attr("type", "unavailable").attr("from", address.text()).open("x", ns_muc_user);
+    w.open("presence").attr("type", "unavailable").attr("from", address.text()).open("x", xmpp::ns::muc_user);
     w.open("item").attr("affiliation", to_string(affiliation)).attr("role", "none").leaf("reason", "You are not in the room.").close();
     for (const std::uint64_t code : {110, 307, 333}) w.open("status").attr("code", code).close();
     return w.take();

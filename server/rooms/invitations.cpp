@@ -20,12 +20,12 @@ constexpr std::size_t longest_thread = 300; // bytes
 }  // namespace
 
 bool Room::mediate(const Stanza& stanza) {
-    const Element x = stanza.child("x", ns_muc_user);
-    if (x.child("invite", ns_muc_user)) {
+    const Element x = stanza.child("x", xmpp::ns::muc_user);
+    if (x.child("invite", xmpp::ns::muc_user)) {
         invite(stanza, x);
         return true;
     }
-    if (const Element refused = x.child("decline", ns_muc_user)) {
+    if (const Element refused = x.child("decline", xmpp::ns::muc_user)) {
         decline(stanza, refused);
         return true;
     }
@@ -45,7 +45,7 @@ void Room::invite(const Stanza& stanza, const Element& x) {
     std::vector<std::pair<xmpp::Jid, Element>> invitees;
     std::vector<AffiliationChange> changes;
     for (const Element child : x.children()) {
-        if (!child.is("invite", ns_muc_user)) continue;
+        if (!child.is("invite", xmpp::ns::muc_user)) continue;
         auto invitee = xmpp::Jid::parse(child.attr("to"));
         if (!invitee || invitee->localpart().empty()) return refuse(stanza, jid_, Condition::jid_malformed);
         const Affiliation now = affiliations_.of(invitee->view().bare());
@@ -75,10 +75,10 @@ std::optional<xmpp::StanzaError> Room::forbids_inviting(xmpp::JidView inviter, s
 // `invite`: what who invites says, or nothing.
 void Room::send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const Element& invite, std::string_view id) {
     xmpp::XmlWriter w;
-    w.open("message").attr("from", jid_.text()).attr("to", invitee.text()).attr_if("id", id).open("x", ns_muc_user);
+    w.open("message").attr("from", jid_.text()).attr("to", invitee.text()).attr_if("id", id).open("x", xmpp::ns::muc_user);
     w.open("invite").attr("from", inviter.text());
-    if (const std::string reason = reason_of(invite, ns_muc_user); !reason.empty()) w.leaf("reason", reason);
-    if (const Element thread = invite.child("continue", ns_muc_user); thread && thread.attr("thread").size() <= longest_thread)
+    if (const std::string reason = reason_of(invite, xmpp::ns::muc_user); !reason.empty()) w.leaf("reason", reason);
+    if (const Element thread = invite.child("continue", xmpp::ns::muc_user); thread && thread.attr("thread").size() <= longest_thread)
         w.open("continue").attr_if("thread", thread.attr("thread")).close();
     w.close();
     if (config_.has_password) w.leaf("password", config_.password);
@@ -97,9 +97,9 @@ void Room::decline(const Stanza& stanza, const Element& refused) {
     const xmpp::JidView bare = inviter->view().bare();
     if (!occupants_.of(bare) && affiliations_.of(bare) < Affiliation::member) return refuse(stanza, jid_, Condition::item_not_found);
     xmpp::XmlWriter w;
-    w.open("message").attr("from", jid_.text()).attr("to", inviter->text()).attr_if("id", stanza.id()).open("x", ns_muc_user);
+    w.open("message").attr("from", jid_.text()).attr("to", inviter->text()).attr_if("id", stanza.id()).open("x", xmpp::ns::muc_user);
     w.open("decline").attr("from", stanza.from().bare().text());
-    if (const std::string reason = reason_of(refused, ns_muc_user); !reason.empty()) w.leaf("reason", reason);
+    if (const std::string reason = reason_of(refused, xmpp::ns::muc_user); !reason.empty()) w.leaf("reason", reason);
     around_.send(w.take(), *inviter);
 }
 

@@ -68,7 +68,7 @@ void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell)
 void Room::remove_all(std::string_view destroy) {
     for (Occupant* const who : occupants_.all()) {
         xmpp::XmlWriter w;
-        w.open("presence").attr("type", "unavailable").attr("from", who->address.text()).open("x", ns_muc_user);
+        w.open("presence").attr("type", "unavailable").attr("from", who->address.text()).open("x", xmpp::ns::muc_user);
         w.open("item").attr("affiliation", "none").attr("role", "none").close().raw(destroy);
         w.open("status").attr("code", std::uint64_t{110}).close();
         const auto copies = std::make_shared<const Copies>(w.take());

@@ -57,7 +57,7 @@ std::string Room::passed_on(const Stanza& stanza, const Occupant& from, std::str
     rewrite.to = JidView{};
     rewrite.append = appended;
     rewrite.strip = is_for_the_room_to_say;
-    rewrite.context = &jid_.text();
+    rewrite.context = &jid_;
     std::string xml;
     stanza.write(xml, rewrite);
     return xml;

@@ -71,7 +71,7 @@ void Room::reconfigured(const RoomConfig& before) {
         codes.push_back(104);
     }
     xmpp::XmlWriter w;
-    w.open("message").attr("type", "groupchat").attr("from", jid_.text()).open("x", ns_muc_user);
+    w.open("message").attr("type", "groupchat").attr("from", jid_.text()).open("x", xmpp::ns::muc_user);
     for (const std::uint64_t code : codes) w.open("status").attr("code", code).close();
     const auto copies = std::make_shared<const Copies>(w.take());
     tell_all(copies, copies);
@@ -79,7 +79,7 @@ void Room::reconfigured(const RoomConfig& before) {
 
 // §10.9
 void Room::destroy(const Stanza& stanza, const Element& asked) {
-    xmpp::XmlWriter w{ns_muc_user};
+    xmpp::XmlWriter w{xmpp::ns::muc_user};
     w.open("destroy").attr_if("jid", asked.attr("jid"));
     for (const std::string_view name : {"reason", "password"})
         if (const Element said = asked.child(name, ns_muc_owner)) w.leaf(name, said.text());

@@ -13,7 +13,7 @@ std::string Room::presence_of(const Occupant& who, const Stanza& said, Says says
     const bool is_renamed = !tidings.new_nick.empty();   // §7.6: is there still
     const Role role = says == Says::unavailable && !is_renamed ? Role::none : who.role;
     xmpp::XmlWriter w;
-    w.open("x", ns_muc_user).open("item").attr("affiliation", to_string(who.affiliation)).attr("role", to_string(role));
+    w.open("x", xmpp::ns::muc_user).open("item").attr("affiliation", to_string(who.affiliation)).attr("role", to_string(role));
     if (with_jid) w.attr("jid", who.foremost().jid.text());   // §17.3, rule 10
     if (is_renamed) w.attr("nick", tidings.new_nick);
     if (!tidings.actor.empty()) w.open("actor").attr("nick", tidings.actor).close();
@@ -33,7 +33,7 @@ std::string Room::presence_of(const Occupant& who, const Stanza& said, Says says
         rewrite.to = xmpp::JidView{};
         rewrite.append = more;
         rewrite.strip = is_for_the_room_to_say;
-        rewrite.context = &jid_.text();
+        rewrite.context = &jid_;
         said.write(xml, rewrite);
         return xml;
     }

@@ -41,7 +41,7 @@ xmpp::DataForm info_form(const RoomConfig& config, std::string_view subject, std
 
 std::vector<std::string_view> features_of(const RoomConfig& config) {
     return {ns_muc, "http://jabber.org/protocol/muc#stable_id", "http://jabber.org/protocol/muc#self-ping-optimization",
-            "http://jabber.org/protocol/muc#request", ns_disco_info, ns_disco_items, ns_register, xmpp::ns::stanza_id, ns_occupant_id,
+            "http://jabber.org/protocol/muc#request", xmpp::ns::disco_info, xmpp::ns::disco_items, ns_register, xmpp::ns::stanza_id, ns_occupant_id,
             config.has_password ? "muc_passwordprotected" : "muc_unsecured",
             config.is_public ? "muc_public" : "muc_hidden",
             config.is_persistent ? "muc_persistent" : "muc_temporary",
@@ -50,14 +50,17 @@ std::vector<std::string_view> features_of(const RoomConfig& config) {
             config.is_non_anonymous ? "muc_nonanonymous" : "muc_semianonymous"};
 }
 
+// Admins alone let somebody in or give a voice, where not everybody has that.
+bool may_register(Affiliation affiliation, const RoomConfig& config) {
+    return affiliation != Affiliation::outcast && (affiliation != Affiliation::none || !(config.is_members_only || config.is_moderated));
+}
+
 }  // namespace
 
 void Room::iq(const Stanza& stanza, JidView to) {
-    const bool is_request = stanza.type() == "get" || stanza.type() == "set";
-    // RFC 6120 §8.2.3
-    if (is_request && (!stanza.element().find_attr("id") || stanza.element().child_count() != 1)) return refuse(stanza, to, Condition::bad_request);
-    if (to.is_full()) return is_request ? pass_request(stanza, to) : pass_answer(stanza, to);
-    if (!is_request) return;
+    if (is_request(stanza) && is_malformed(stanza)) return refuse(stanza, to, Condition::bad_request);
+    if (to.is_full()) return is_request(stanza) ? pass_request(stanza, to) : pass_answer(stanza, to);
+    if (!is_request(stanza)) return;
     const Element payload = stanza.element().first_child();
     // These answer by themselves, when what they change is stored.
     if (stanza.type() == "set" && payload.is("query", ns_muc_admin)) return administer(stanza, payload);
@@ -69,8 +72,8 @@ void Room::iq(const Stanza& stanza, JidView to) {
 IqReply Room::reply(const Stanza& stanza, const Element& payload) {
     if (payload.is("ping", "urn:xmpp:ping")) return IqReply::result();
     if (stanza.type() == "get") {
-        if (payload.is("query", ns_disco_info)) return info(stanza, payload);
-        if (payload.is("query", ns_disco_items)) return items(stanza, payload);
+        if (payload.is("query", xmpp::ns::disco_info)) return info(stanza, payload);
+        if (payload.is("query", xmpp::ns::disco_items)) return items(stanza, payload);
         if (payload.is("query", ns_register)) return registration(stanza);
         if (payload.is("query", ns_muc_admin)) return list(stanza, payload);
         if (payload.is("query", ns_muc_owner)) return configuration(stanza);
@@ -81,7 +84,7 @@ IqReply Room::reply(const Stanza& stanza, const Element& payload) {
 IqReply Room::info(const Stanza& stanza, const Element& query) const {
     const std::string_view node = query.attr("node");
     xmpp::XmlWriter w;
-    w.open("query", ns_disco_info).attr_if("node", node);
+    w.open("query", xmpp::ns::disco_info).attr_if("node", node);
     if (node == reserved_nick) {
         const Affiliations::Entry* const entry = affiliations_.find(stanza.from().bare());
         if (entry && !entry->nick.empty()) w.open("identity").attr("category", "conference").attr("type", "text").attr("name", entry->nick).close();
@@ -105,7 +108,7 @@ IqReply Room::items(const Stanza& stanza, const Element& query) const {
     if (!query.attr("node").empty()) return Condition::item_not_found;
     if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return Condition::item_not_found;
     xmpp::XmlWriter w;
-    w.open("query", ns_disco_items);
+    w.open("query", xmpp::ns::disco_items);
     if (occupants_.at(stanza.from()))
         occupants_.for_each([&w](const Occupant& occupant) { w.open("item").attr("jid", occupant.address.text()).attr("name", occupant.nick()).close(); });
     return w.take();
@@ -119,9 +122,7 @@ IqReply Room::registration(const Stanza& stanza) const {
     xmpp::XmlWriter w;
     w.open("query", ns_register);
     if (entry && affiliation != Affiliation::outcast && !entry->nick.empty()) return w.leaf("registered").leaf("username", entry->nick).take();
-    // Membership is given by admins where it gives something: voice, or a place.
-    const bool gives_something = config_.is_members_only || config_.is_moderated;
-    if (affiliation == Affiliation::outcast || (affiliation == Affiliation::none && gives_something)) return Condition::not_allowed;
+    if (!may_register(affiliation, config_)) return Condition::not_allowed;
     xmpp::DataForm form;
     form.title = "Registration with the room";
     form.instructions.emplace_back("The nickname is kept for you.");
@@ -148,8 +149,7 @@ void Room::register_nick(const Stanza& stanza, const Element& query) {
     }
     const xmpp::DataForm form = xmpp::DataForm::parse(query.child("x", xmpp::ns::data_form));
     if (form.type != "submit" || form.form_type() != ns_muc_register) return answer(Condition::bad_request);
-    const bool gives_something = config_.is_members_only || config_.is_moderated;
-    if (affiliation == Affiliation::outcast || (affiliation == Affiliation::none && gives_something)) return answer(Condition::not_allowed);
+    if (!may_register(affiliation, config_)) return answer(Condition::not_allowed);
     const auto nick = xmpp::normalise_resourcepart(form.value("muc#register_roomnick"));
     if (!nick || nick->find_first_not_of(' ') == std::string::npos) return answer(Condition::not_acceptable);
     if (const auto error = keeps_nick(bare, *nick)) return answer(*error);

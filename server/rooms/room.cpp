@@ -40,7 +40,7 @@ void Room::take(const Stanza& stanza, JidView to) {
 
 void Room::refuse(const Stanza& stanza, JidView asked, xmpp::StanzaError error) {
     error.by = jid_.text();
-    if (stanza.kind() == xmpp::Kind::presence) error.beside = "<x xmlns='http://jabber.org/protocol/muc'/>";   // §7.2
+    if (stanza.kind() == xmpp::Kind::presence) error.beside = muc_child;
     around_.bounce(stanza, asked, error);
 }
 
@@ -61,21 +61,10 @@ void Room::commit(Change change, std::function<void(bool)> then) {
 // XEP-0421 §4.1
 std::string Room::id_of(JidView bare) const { return auth::token(auth::hmac(storage::Hash::sha256, secret_, bare.text())); }
 
-namespace {
-
-// However it is written.
-bool names(std::string_view said, const std::string& jid) {
-    if (xmpp::view_if_normal(said)) return said == jid;
-    const auto parsed = xmpp::Jid::parse(said);
-    return parsed && parsed->text() == jid;
-}
-
-}  // namespace
-
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context) {
-    const std::string& room = *static_cast<const std::string*>(context);
-    if (child.ns() == ns_occupant_id || child.is("x", ns_muc) || child.is("x", ns_muc_user)) return true;
-    return (child.is("stanza-id", xmpp::ns::stanza_id) && names(child.attr("by"), room)) || (child.is("delay", xmpp::ns::delay) && names(child.attr("from"), room));
+    const xmpp::Jid& room = *static_cast<const xmpp::Jid*>(context);
+    if (child.ns() == ns_occupant_id || child.is("x", ns_muc) || child.is("x", xmpp::ns::muc_user)) return true;
+    return (child.is("stanza-id", xmpp::ns::stanza_id) && xmpp::names(child.attr("by"), room)) || (child.is("delay", xmpp::ns::delay) && xmpp::names(child.attr("from"), room));
 }
 
 }  // namespace server::rooms

@@ -20,17 +20,16 @@
 #include "server/rooms/room_config.h"
 #include "server/rooms/surroundings.h"
 #include "xmpp/error.h"
+#include "xmpp/namespaces.h"
 #include "xmpp/stanza.h"
 
 namespace server::rooms {
 
 inline constexpr std::string_view ns_muc = "http://jabber.org/protocol/muc";
-inline constexpr std::string_view ns_muc_user = "http://jabber.org/protocol/muc#user";
 inline constexpr std::string_view ns_muc_admin = "http://jabber.org/protocol/muc#admin";
 inline constexpr std::string_view ns_muc_owner = "http://jabber.org/protocol/muc#owner";
 inline constexpr std::string_view ns_occupant_id = "urn:xmpp:occupant-id:0";
-inline constexpr std::string_view ns_disco_info = "http://jabber.org/protocol/disco#info";
-inline constexpr std::string_view ns_disco_items = "http://jabber.org/protocol/disco#items";
+inline constexpr std::string_view muc_child = "<x xmlns='http://jabber.org/protocol/muc'/>";   // beside errors of entering (§7.2)
 
 // What else a presence says (§16.6).
 struct Tidings {
@@ -177,7 +176,7 @@ std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
 // What somebody says of it, cut to 300 bytes.
 std::string reason_of(const xmpp::Element& parent, std::string_view ns);
 
-// Children that only the room itself may add; `context`: the room's JID as a std::string.
+// Children that only the room itself may add; `context`: the room's xmpp::Jid.
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context);
 
 }  // namespace server::rooms

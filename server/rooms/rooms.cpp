@@ -250,7 +250,7 @@ storage::Task<void> Rooms::answer_for_none(Place& place) {
         auto error = stored ? forbids_founding(founder, *stored) : std::optional<StanzaError>{{xmpp::ErrorType::wait, Condition::resource_constraint}};
         if (error) {
             error->by = place.jid().text();
-            error->beside = "<x xmlns='http://jabber.org/protocol/muc'/>";
+            error->beside = muc_child;
             worker_.router.bounce(next.stanza, next.to, *error);
             continue;
         }
@@ -353,7 +353,7 @@ IqReply Rooms::listing(const xmpp::Element& query) const {
     const std::size_t count = std::min(there, most);
     if (request->before) begin = std::next(begin, static_cast<std::ptrdiff_t>(there - count));
     xmpp::XmlWriter w;
-    w.open("query", ns_disco_items);
+    w.open("query", xmpp::ns::disco_items);
     xmpp::RsmAnswer answer;
     answer.count = static_cast<std::uint32_t>(listed_.size());
     if (count > 0) {

@@ -66,7 +66,7 @@ bool Room::may_whisper(const Occupant& from, const Occupant& to) const {
 void Room::pass_request(const Stanza& iq, JidView to) {
     Occupant* const from = occupants_.at(iq.from());
     const xmpp::Element payload = iq.element().first_child();
-    if (!from) return refuse(iq, to, payload.ns() == ns_disco_info || payload.ns() == ns_disco_items ? Condition::bad_request : Condition::not_acceptable);   // §6.6
+    if (!from) return refuse(iq, to, payload.ns() == xmpp::ns::disco_info || payload.ns() == xmpp::ns::disco_items ? Condition::bad_request : Condition::not_acceptable);   // §6.6
     const Occupant* const addressee = occupants_.find(to.resourcepart());
     if (!addressee) return refuse(iq, to, Condition::item_not_found);
     if (addressee == from && payload.is("ping", "urn:xmpp:ping")) return around_.answer(iq, to, IqReply::result());   // XEP-0410 §3.3

@@ -74,7 +74,7 @@ private:
         View& view = views[std::string{to.text()}];
         view.stanzas.push_back(stanza);
         if (stanza.kind() != xmpp::Kind::presence) return;
-        const xmpp::Element x = stanza.child("x", ns_muc_user);
+        const xmpp::Element x = stanza.child("x", xmpp::ns::muc_user);
         bool is_own = false, is_renamed = false;
         for (const xmpp::Element child : x.children()) {
             is_own |= child.name() == "status" && child.attr("code") == "110";
@@ -87,7 +87,7 @@ private:
             return;
         }
         view.is_in |= is_own;
-        view.entries[nick] = {std::string{x.child("item", ns_muc_user).attr("affiliation")}, std::string{x.child("item", ns_muc_user).attr("role")}};
+        view.entries[nick] = {std::string{x.child("item", xmpp::ns::muc_user).attr("affiliation")}, std::string{x.child("item", xmpp::ns::muc_user).attr("role")}};
     }
 
     server::Config::Rooms rules_;
