@@ -246,8 +246,7 @@ void Room::apply(const RoleChange& change, const std::string& actor) {
         return remove(*who, tidings);
     }
     if (who->role == change.role) return;
-    occupants_.set_role(*who, change.role);
-    show(*who, tidings);
+    give_role(*who, change.role, tidings);
 }
 
 // What an occupant's standing makes of who is there.
@@ -269,8 +268,7 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
         // §5.1.3: what is gained with an affiliation, and what was had by one alone.
         const Role entitled = role_at_entry(who->affiliation);
         const bool was_by_affiliation = before >= Affiliation::admin && who->affiliation < Affiliation::admin;
-        occupants_.set_role(*who, was_by_affiliation ? entitled : std::max(entitled, who->role));
-        show(*who, tidings);
+        give_role(*who, was_by_affiliation ? entitled : std::max(entitled, who->role), tidings);
     }
 }
 

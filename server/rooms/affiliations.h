@@ -16,6 +16,20 @@ namespace server::rooms {
 using storage::Affiliation;
 enum class Role : std::uint8_t { none, visitor, participant, moderator };        // rising
 
+// Some of the roles that an occupant may have.
+class Roles {
+public:
+    static constexpr Roles all() { return Roles{0b1110}; }
+    constexpr Roles() = default;
+    constexpr bool contains(Role role) const { return (bits_ >> static_cast<unsigned>(role) & 1U) != 0; }
+    constexpr void add(Role role) { bits_ |= 1U << static_cast<unsigned>(role); }
+    friend constexpr bool operator==(Roles, Roles) = default;
+
+private:
+    explicit constexpr Roles(unsigned bits) : bits_{bits} {}
+    unsigned bits_ = 0;
+};
+
 std::string_view to_string(Affiliation affiliation);
 std::string_view to_string(Role role);
 std::optional<Affiliation> parse_affiliation(std::string_view text);

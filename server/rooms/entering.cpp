@@ -121,10 +121,11 @@ Role Room::role_at_entry(Affiliation affiliation) const {
 void Room::welcome(Occupant& who, const Element& x, std::vector<unsigned> codes) {
     const Seat& seat = who.foremost();
     std::vector<SharedCopies> stanzas;
-    stanzas.reserve(occupants_.size() + 2);
-    occupants_.for_each([&](Occupant& other) {
-        if (&other != &who) stanzas.push_back(shown(other, shows_jids_to(who)));
-    });
+    for (const Role role : {Role::moderator, Role::participant, Role::visitor}) {
+        if (!config_.broadcast.contains(role)) continue;
+        for (Occupant* const other : occupants_.with(role))
+            if (other != &who) stanzas.push_back(shown(*other, shows_jids_to(who)));
+    }
     Tidings tidings;
     tidings.own_codes = std::move(codes);
     stanzas.push_back(std::make_shared<const Copies>(presence_of(who, seat.presence, Says::available, true, tidings, true)));
@@ -143,7 +144,7 @@ void Room::change_nick(Occupant& who, const Stanza& presence, JidView to) {
     Tidings tidings;
     tidings.new_nick = to.resourcepart();
     tidings.codes.push_back(303);
-    tell_others(who, {}, Says::unavailable, tidings);
+    if (is_broadcast(who)) tell_others(who, {}, Says::unavailable, tidings);
     tell_itself(who, {}, Says::unavailable, tidings);
     occupants_.rename(who, xmpp::Jid{to});
     Seat& seat = *who.seat(presence.from());

@@ -133,9 +133,8 @@ void Room::ask_for_voice(const Stanza& stanza, const xmpp::DataForm& form) {
     w.open("message").attr("from", jid_.text());
     question.write(w);
     const auto copies = std::make_shared<const Copies>(w.take());
-    for (const Occupant* const moderator : occupants_.all())
-        if (moderator->role == Role::moderator)
-            for (const Seat& seat : std::vector<Seat>{moderator->seats}) around_.send_all({copies}, seat.jid);
+    for (const Occupant* const moderator : occupants_.with(Role::moderator))
+        for (const Seat& seat : moderator->seats) around_.send_all({copies}, seat.jid);
 }
 
 }  // namespace server::rooms

@@ -59,7 +59,7 @@ void Room::remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings
 
 void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell) {
     tell_itself(who, farewell, Says::unavailable, tidings);
-    tell_others(who, farewell, Says::unavailable, tidings);
+    if (is_broadcast(who)) tell_others(who, farewell, Says::unavailable, tidings);
     occupants_.remove(who);
     if (is_over()) around_.listing_changed();
 }

@@ -38,7 +38,21 @@ Occupant& Occupants::add(Occupant occupant) {
     std::string nick{occupant.nick()};
     Occupant& added = *by_nick_.emplace(std::move(nick), std::make_unique<Occupant>(std::move(occupant))).first->second;
     for (const Seat& seat : added.seats) by_jid_[seat.jid.text()] = &added;
+    enlist(added);
     return added;
+}
+
+void Occupants::enlist(Occupant& occupant) {
+    std::vector<Occupant*>& alike = by_role_[static_cast<std::size_t>(occupant.role)];
+    occupant.place = alike.size();
+    alike.push_back(&occupant);
+}
+
+void Occupants::strike(Occupant& occupant) {
+    std::vector<Occupant*>& alike = by_role_[static_cast<std::size_t>(occupant.role)];
+    alike[occupant.place] = alike.back();
+    alike[occupant.place]->place = occupant.place;
+    alike.pop_back();
 }
 
 void Occupants::add(Occupant& occupant, Seat seat) {
@@ -50,6 +64,7 @@ void Occupants::add(Occupant& occupant, Seat seat) {
 
 void Occupants::remove(Occupant& occupant) {
     is_stale_ = true;
+    strike(occupant);
     for (const Seat& seat : occupant.seats) by_jid_.erase(seat.jid.text());
     by_nick_.erase(by_nick_.find(occupant.nick()));
 }
@@ -71,7 +86,9 @@ void Occupants::rename(Occupant& occupant, xmpp::Jid address) {
 
 void Occupants::set_role(Occupant& occupant, Role role) {
     is_stale_ = true;
+    strike(occupant);
     occupant.role = role;
+    enlist(occupant);
     occupant.changed();
 }
 

@@ -3,6 +3,7 @@
 // audiences that hear what is said there.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ struct Occupant {
     Role role = Role::none;
     std::string id;              // XEP-0421
     std::vector<Seat> seats;     // at least one
+    std::size_t place = 0;       // among those of its role
     SharedCopies shown, shown_with_jid;   // its presence as others see it; made when needed
     void changed() { shown = shown_with_jid = nullptr; }
 };
@@ -50,6 +52,7 @@ public:
     template <class F>
     void for_each(F visit) const { for (const auto& [nick, occupant] : by_nick_) visit(*occupant); }
     std::vector<Occupant*> all() const;
+    const std::vector<Occupant*>& with(Role role) const { return by_role_[static_cast<std::size_t>(role)]; }
 
     Occupant& add(Occupant occupant);                // its nickname is free
     void add(Occupant& occupant, Seat seat);
@@ -63,8 +66,12 @@ public:
     const std::vector<Hearers>& hearers();
 
 private:
+    void enlist(Occupant& occupant);
+    void strike(Occupant& occupant);
+
     std::map<std::string, std::unique_ptr<Occupant>, std::less<>> by_nick_;
     std::unordered_map<std::string, Occupant*, xmpp::TextHash, std::equal_to<>> by_jid_;
+    std::array<std::vector<Occupant*>, 4> by_role_;
     std::vector<Hearers> hearers_;
     bool is_stale_ = false;      // hearers_
 };

@@ -11,6 +11,12 @@ using xmpp::Condition;
 using xmpp::Element;
 using xmpp::Stanza;
 
+namespace {
+
+constexpr std::size_t most_presences = 1'000'000;   // that one form may cause
+
+}  // namespace
+
 IqReply Room::configuration(const Stanza& stanza) const {
     if (affiliation_of(stanza) != Affiliation::owner) return Condition::forbidden;
     xmpp::XmlWriter w;
@@ -32,6 +38,8 @@ void Room::own(const Stanza& stanza, const Element& query) {
     if (!form.fields.empty() && form.form_type() != ns_room_config) return around_.answer(stanza, jid_, Condition::bad_request);
     RoomConfig config = config_;
     if (!config.apply(form, {around_.rules().max_occupants, around_.rules().history})) return around_.answer(stanza, jid_, Condition::not_acceptable);
+    if (presences_of_change(config) > most_presences)
+        return around_.answer(stanza, jid_, xmpp::StanzaError{Condition::policy_violation, "Too many are there to show or hide them now."});
     configure(stanza, std::move(config));
 }
 
@@ -54,6 +62,7 @@ void Room::reconfigured(const RoomConfig& before) {
     history_.trim(config_.history);
     around_.listing_changed();
     if (before == config_) return;
+    if (before.broadcast != config_.broadcast) rebroadcast(before.broadcast);   // first: who goes is gone for those who saw it
     if (!before.is_members_only && config_.is_members_only) {
         Tidings tidings;
         tidings.codes.push_back(322);

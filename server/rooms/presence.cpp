@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// XEP-0045 §7.2.2–§7.2.4, §17.3: an occupant's presence as others see it, and who that is.
+// XEP-0045 §7.2.2–§7.2.4, §17.3: an occupant's presence as others see it, and who that is: where presence of its role is not
+// broadcast, itself alone, moderators no more than others.
 #include <algorithm>
 
 #include "server/rooms/room.h"
@@ -71,14 +72,38 @@ void Room::tell_itself(const Occupant& who, const Stanza& said, Says says, const
 }
 
 void Room::show(Occupant& who, const Tidings& tidings, const xmpp::Jid* welcomed) {
-    if (tidings.codes.empty() && tidings.reason.empty() && tidings.actor.empty()) {
+    const bool is_plain = tidings.codes.empty() && tidings.reason.empty() && tidings.actor.empty();
+    if (is_broadcast(who) && is_plain) {
         std::vector<xmpp::Jid> except;
         for (const Seat& seat : who.seats) except.push_back(seat.jid);
         tell_all(shown(who, true), shown(who, config_.is_non_anonymous), std::move(except));
-    } else {
+    } else if (is_broadcast(who)) {
         tell_others(who, who.foremost().presence, Says::available, tidings);
     }
     tell_itself(who, who.foremost().presence, Says::available, tidings, welcomed);
+}
+
+// §5.1.3: with a role that is not broadcast one is gone, as far as the others can see.
+void Room::give_role(Occupant& who, Role role, const Tidings& tidings) {
+    if (is_broadcast(who) && !config_.broadcast.contains(role)) tell_others(who, {}, Says::unavailable, {});
+    occupants_.set_role(who, role);
+    show(who, tidings);
+}
+
+// The roles to be broadcast have changed.
+void Room::rebroadcast(Roles before) {
+    for (Occupant* const who : occupants_.all()) {
+        if (before.contains(who->role) == is_broadcast(*who)) continue;
+        if (is_broadcast(*who)) tell_others(*who, who->foremost().presence, Says::available, {});
+        else tell_others(*who, {}, Says::unavailable, {});
+    }
+}
+
+std::size_t Room::presences_of_change(const RoomConfig& config) const {
+    std::size_t concerned = 0;
+    for (const Role role : {Role::visitor, Role::participant, Role::moderator})
+        if (config.broadcast.contains(role) != config_.broadcast.contains(role)) concerned += occupants_.with(role).size();
+    return concerned * occupants_.size();
 }
 
 }  // namespace server::rooms

@@ -97,8 +97,8 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
     for (const std::string_view feature : features_of(config_)) w.open("feature").attr("var", feature).close();
     // §14.4: what is spoken of is told to those alone who may come in.
     const bool may_know = config_.is_public && !config_.is_members_only && !config_.has_password;
-    const bool is_known = occupants_.of(stanza.from().bare()) || affiliation_of(stanza) >= Affiliation::member;
-    const std::string subject = (may_know || is_known) && !subject_.empty() ? xmpp::parse_trusted(subject_).child("subject", xmpp::ns::client).text() : std::string{};
+    const auto is_known = [&] { return affiliation_of(stanza) >= Affiliation::member || occupants_.of(stanza.from().bare()); };
+    const std::string subject = !subject_.empty() && (may_know || is_known()) ? xmpp::parse_trusted(subject_).child("subject", xmpp::ns::client).text() : std::string{};
     info_form(config_, subject, occupants_.size()).write(w);
     return w.take();
 }

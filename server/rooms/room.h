@@ -3,7 +3,7 @@
 // who is there and who is what. By concern: entering.cpp (§7.2, §7.6), leaving.cpp (§7.14, §8.2, §11), presence.cpp (what
 // others see), messages.cpp (§7.4, §8.1), whispers.cpp (§7.5, §17.4), invitations.cpp (§7.8, §7.13), queries.cpp (§6, §7.10),
 // admin.cpp (§8, §9), owner.cpp (§10).
-// Leaves out presence broadcast by role and approval of registrations; XEP-0421 and XEP-0410 are part of it.
+// Leaves out approval of registrations; XEP-0421 and XEP-0410 are part of it.
 #pragma once
 
 #include <functional>
@@ -84,9 +84,13 @@ private:
     // presence.cpp
     enum class Says : std::uint8_t { available, unavailable };
     std::string presence_of(const Occupant& who, const xmpp::Stanza& said, Says says, bool with_jid, const Tidings& tidings, bool to_itself) const;
-    // To all, itself included, but for a session of its own that is welcomed afterwards.
+    // To all who may see it, itself included, but for a session of its own that is welcomed afterwards.
     void show(Occupant& who, const Tidings& tidings = {}, const xmpp::Jid* welcomed = nullptr);
     SharedCopies shown(Occupant& who, bool with_jid);
+    void give_role(Occupant& who, Role role, const Tidings& tidings);
+    void rebroadcast(Roles before);
+    std::size_t presences_of_change(const RoomConfig& config) const;
+    bool is_broadcast(const Occupant& who) const { return config_.broadcast.contains(who.role); }
     void tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except = {});
     void tell_others(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings);
     void tell_itself(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but = nullptr);

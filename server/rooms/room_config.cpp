@@ -37,6 +37,12 @@ constexpr Line lines[] = {
     {"muc#roomconfig_roomsecret", "text-private", "Password", &RoomConfig::password, longest_password},
 };
 
+struct RoleList { std::string_view var, label; Roles RoomConfig::*at; };
+constexpr RoleList role_lists[] = {
+    {"muc#roomconfig_presencebroadcast", "Whose presence the others see", &RoomConfig::broadcast},
+};
+constexpr std::array<std::pair<Role, std::string_view>, 3> role_labels = {{{Role::moderator, "Moderators"}, {Role::participant, "Participants"}, {Role::visitor, "Visitors"}}};
+
 xmpp::FormField& add(xmpp::DataForm& form, std::string_view var, std::string_view type, std::string_view label, std::string value) {
     xmpp::FormField& field = form.fields.emplace_back();
     field.var = var;
@@ -60,6 +66,16 @@ std::optional<std::uint32_t> number(std::string_view text) {
     return value;
 }
 
+std::optional<Roles> roles(const std::vector<std::string>& names) {
+    Roles roles;
+    for (const std::string& name : names) {
+        const auto role = parse_role(name);
+        if (!role || *role == Role::none) return std::nullopt;
+        roles.add(*role);
+    }
+    return roles;
+}
+
 bool put(RoomConfig& config, const xmpp::FormField& field, const RoomConfig::Most& most) {
     const std::string value = field.values.empty() ? std::string{} : field.values.front();
     for (const Flag& flag : flags) {
@@ -72,6 +88,12 @@ bool put(RoomConfig& config, const xmpp::FormField& field, const RoomConfig::Mos
         if (field.var != line.var) continue;
         config.*line.at = value;
         return value.size() <= line.longest;
+    }
+    for (const RoleList& list : role_lists) {
+        if (field.var != list.var) continue;
+        const auto given = roles(field.values);
+        if (given) config.*list.at = *given;
+        return given.has_value();
     }
     if (field.var == "muc#roomconfig_whois") {
         config.is_non_anonymous = value == "anyone";
@@ -109,6 +131,14 @@ xmpp::DataForm RoomConfig::form() const {
     add(form, "muc#roomconfig_allowpm", "list-single", "Who may send private messages",
         std::string{whisper_names[static_cast<std::size_t>(whispers)]}).options = {
         {"Everybody", "anyone"}, {"Who has voice", "participants"}, {"Moderators", "moderators"}, {"Nobody", "none"}};
+    for (const RoleList& list : role_lists) {
+        auto& field = add(form, list.var, "list-multi", list.label, {});
+        field.values.clear();
+        for (const auto& [role, label] : role_labels) {
+            field.options.emplace_back(label, to_string(role));
+            if ((this->*list.at).contains(role)) field.values.emplace_back(to_string(role));
+        }
+    }
     auto& limit = add(form, "muc#roomconfig_maxusers", "list-single", "Most occupants", max_occupants == 0 ? "none" : std::to_string(max_occupants));
     for (const std::string_view option : {"10", "20", "50", "100", "500", "1000"}) limit.options.emplace_back(option, option);
     limit.options.emplace_back("No limit", "none");

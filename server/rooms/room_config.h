@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §10.1.3, §16.5.3: what an owner says of a room, as a form and back. The same form is what is stored.
-// Leaves out presence broadcast by role, public logging, and the lists of admins and owners, which have requests of their own.
+// Leaves out public logging, and the lists of admins and owners, which have requests of their own.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "server/rooms/affiliations.h"
 #include "xmpp/data_form.h"
 
 namespace server::rooms {
@@ -25,6 +26,7 @@ struct RoomConfig {
     bool may_all_change_subject = false;
     bool may_members_invite = false;       // to a members-only room
     Whispers whispers = Whispers::anyone;
+    Roles broadcast = Roles::all();        // whose presence others see
 
     xmpp::DataForm form() const;
     std::string stored() const;            // as XML, for read(); nothing that only a reader needs

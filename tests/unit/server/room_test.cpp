@@ -110,9 +110,11 @@ struct Stage {
         take("<iq type='set' id='s' from='" + who + "' to='" + address + "'>" + query + "</iq>");
     }
     void admin(const std::string& who, const std::string& item) { set(who, "<query xmlns='http://jabber.org/protocol/muc#admin'>" + item + "</query>"); }
-    void configure(const std::string& var, const std::string& value) {
+    void configure(const std::string& var, const std::vector<std::string>& values) {
+        std::string given;
+        for (const std::string& value : values) given += "<value>" + value + "</value>";
         set("crone@localhost/0", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>" +
-                                     std::string{ns_room_config} + "</value></field><field var='" + var + "'><value>" + value + "</value></field></x></query>");
+                                     std::string{ns_room_config} + "</value></field><field var='" + var + "'>" + given + "</field></x></query>");
     }
     void open() {
         join("crone@localhost/0", "crone");
@@ -121,17 +123,26 @@ struct Stage {
 };
 
 void check(const Stage& stage) {
-    std::map<std::string, View::Entry> there;
-    std::set<std::string> inside;
+    std::map<std::string, View::Entry> broadcast;
+    std::map<std::string, const Occupant*> inside;
+    const auto entry_of = [](const Occupant& occupant) {
+        return View::Entry{std::string{to_string(occupant.affiliation)}, std::string{to_string(occupant.role)}};
+    };
+    std::size_t with_some_role = 0;
+    for (const Role role : {Role::visitor, Role::participant, Role::moderator}) with_some_role += stage.room.occupants().with(role).size();
+    CHECK(with_some_role == stage.room.occupants().size());
     stage.room.occupants().for_each([&](const Occupant& occupant) {
-        there[std::string{occupant.nick()}] = {std::string{to_string(occupant.affiliation)}, std::string{to_string(occupant.role)}};
+        if (stage.room.config().broadcast.contains(occupant.role)) broadcast[std::string{occupant.nick()}] = entry_of(occupant);
         CHECK(occupant.affiliation == stage.room.affiliations().of(occupant.bare()));
-        for (const Seat& seat : occupant.seats) inside.insert(seat.jid.text());
+        for (const Seat& seat : occupant.seats) inside[seat.jid.text()] = &occupant;
     });
     for (const auto& [jid, view] : stage.world.views) {
         INFO(jid);
         CHECK(view.is_in == inside.contains(jid));
-        if (inside.contains(jid)) CHECK(view.entries == there);
+        if (!inside.contains(jid)) continue;
+        auto seen = broadcast;
+        seen[std::string{inside[jid]->nick()}] = entry_of(*inside[jid]);
+        CHECK(view.entries == seen);
     }
 }
 
@@ -147,6 +158,10 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
     CAPTURE(start);
     std::mt19937 random{start};
     const auto pick = [&](const std::vector<std::string>& from) { return from[random() % from.size()]; };
+    const auto pick_some = [&](std::vector<std::string> from) {
+        std::erase_if(from, [&](const std::string&) { return random() % 2 == 0; });
+        return from;
+    };
     const std::vector<std::string> users{"crone", "hag", "wiccarocks", "bard", "lear"};
     const std::vector<std::string> nicks{"one", "two", "three", "crone", "hag"};
     for (int round = 0; round < 40; ++round) {
@@ -155,7 +170,7 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
         for (int step = 0; step < 120 && !stage.room.is_over(); ++step) {
             const std::string user = pick(users), full = user + "@localhost/" + std::to_string(random() % 3), nick = pick(nicks);
             const std::string actor = random() % 3 == 0 ? full : "crone@localhost/0";
-            switch (random() % 12) {
+            switch (random() % 13) {
                 case 0: case 1: case 2: stage.join(full, nick); break;
                 case 3: stage.take("<presence from='" + full + "' to='" + address + "/" + nick + "'><show>away</show></presence>"); break;
                 case 4: stage.take("<presence type='unavailable' from='" + full + "' to='" + address + "/" + nick + "'/>"); break;
@@ -163,12 +178,15 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
                 case 6: case 7:
                     stage.admin(actor, "<item jid='" + user + "@localhost' affiliation='" + pick({"outcast", "none", "member", "admin", "owner"}) + "'/>");
                     break;
-                case 8: stage.configure("muc#roomconfig_membersonly", pick({"0", "0", "1"})); break;
-                case 9: stage.configure("muc#roomconfig_moderatedroom", pick({"0", "1"})); break;
-                case 10: stage.configure("muc#roomconfig_whois", pick({"anyone", "moderators"})); break;
+                case 8: stage.configure("muc#roomconfig_membersonly", {pick({"0", "0", "1"})}); break;
+                case 9: stage.configure("muc#roomconfig_moderatedroom", {pick({"0", "1"})}); break;
+                case 10: stage.configure("muc#roomconfig_whois", {pick({"anyone", "moderators"})}); break;
                 case 11:
                     stage.take("<message type='error' from='" + full + "' to='" + address + "/" + nick +
                                "'><error type='wait'><recipient-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+                    break;
+                case 12:
+                    stage.configure("muc#roomconfig_presencebroadcast", pick_some({"moderator", "participant", "visitor"}));
                     break;
             }
             check(stage);
@@ -200,6 +218,23 @@ TEST_CASE("what is said is one announcement for each worker, whoever many hear i
     CHECK(stage.world.views["user59@localhost/r"].stanzas.back().child("body", xmpp::ns::client).text() == "hi");
 }
 
+TEST_CASE("§7.2.2: where moderators alone are broadcast, coming in costs as much as there are of them") {
+    Stage stage;
+    stage.open();
+    stage.configure("muc#roomconfig_presencebroadcast", {"moderator"});
+    const std::size_t before = stage.world.announcements;
+    for (int i = 0; i < 1000; ++i) stage.join("user" + std::to_string(i) + "@localhost/r", "nick" + std::to_string(i));
+    CHECK(stage.world.announcements == before);
+    CHECK(stage.world.views["user999@localhost/r"].stanzas.size() == 3);   // the owner, itself, the subject
+    check(stage);
+    // All at once they are too many to be shown.
+    stage.configure("muc#roomconfig_presencebroadcast", {"moderator", "participant"});
+    CHECK(stage.world.errors == std::vector<std::string>{"policy-violation"});
+    stage.configure("muc#roomconfig_presencebroadcast", {"moderator", "visitor"});
+    CHECK(stage.world.errors.size() == 1);
+    check(stage);
+}
+
 TEST_CASE("XEP-0421: an occupant's id is the same under every name, and another's in another room") {
     Stage stage, elsewhere;
     stage.open();
@@ -219,10 +254,10 @@ TEST_CASE("XEP-0421: an occupant's id is the same under every name, and another'
 TEST_CASE("nothing changes that could not be stored") {
     Stage stage;
     stage.open();
-    stage.configure("muc#roomconfig_persistentroom", "1");
+    stage.configure("muc#roomconfig_persistentroom", {"1"});
     stage.world.stores = false;
     stage.admin("crone@localhost/0", "<item jid='hag@localhost' affiliation='outcast'/>");
-    stage.configure("muc#roomconfig_roomname", "Cave");
+    stage.configure("muc#roomconfig_roomname", {"Cave"});
     stage.take("<message type='groupchat' from='crone@localhost/0' to='" + address + "'><subject>Bubble</subject></message>");
     CHECK(stage.world.errors == std::vector<std::string>{"resource-constraint", "resource-constraint", "resource-constraint"});
     CHECK(stage.room.affiliations().of(Jid::parse("hag@localhost")->view()) == Affiliation::none);
@@ -296,7 +331,7 @@ TEST_CASE("who registers a nickname in an open room has that and no more") {
     CHECK(stage.room.affiliations().of(hag.view()) == Affiliation::none);
     REQUIRE(stage.room.affiliations().owner_of_nick("hag"));
     CHECK(*stage.room.affiliations().owner_of_nick("hag") == hag);
-    stage.configure("muc#roomconfig_membersonly", "1");
+    stage.configure("muc#roomconfig_membersonly", {"1"});
     CHECK_FALSE(stage.room.occupants().find("hag"));
     stage.join("hag@localhost/0", "hag");
     CHECK(stage.world.errors == std::vector<std::string>{"registration-required"});
