@@ -81,7 +81,7 @@ class Comparison:
             server.stop()
             server.start()
         kind = KINDS[name]
-        if (kind.only_archives and not row.archives) or ((row.modern or row.alone) and kind is not servers.Tern):
+        if (kind.only_archives and not row.archives) or (row.modern and kind is not servers.Tern):
             return
         server = self.server(name, row.archives)
         if (server.is_raw and not row.raw) or (row.rooms and not server.rooms):

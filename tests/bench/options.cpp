@@ -20,6 +20,7 @@ const char* const usage =
     "  latency    the same at a fixed --rate of messages per second; with --acks: until the ack\n"
     "  presence   all of --sessions tell their contacts, again and again\n"
     "  room       --sessions in one room of --service, which all hear what --window of them say\n"
+    "             --broadcast moderator: it broadcasts presence of moderators alone\n"
     "  offline    --messages for each of --sessions accounts that are away; then they come\n"
     "  storm      --sessions drop and come back while --established go on with --rate messages per second\n"
     "  relay      is itself a server: hands bytes from one of a pair to the other. --raw makes chat and\n"
@@ -59,6 +60,7 @@ std::map<std::string, std::function<void(const std::string&)>> values_of(Options
             {"--port", number(options.port)},
             {"--domain", text(options.domain)},
             {"--service", text(options.service)},
+            {"--broadcast", text(options.broadcast)},
             {"--user", text(options.user)},
             {"--password", text(options.password)},
             {"--mechanism", text(options.mechanism)},

@@ -19,6 +19,7 @@ struct Options {
     std::uint16_t port = 0;
     std::string domain = "localhost";
     std::string service = "conference.localhost";  // where rooms are
+    std::string broadcast;                         // role whose presence alone a room broadcasts; empty: all
     std::string user = "u";                        // accounts are user + number, all with the same password
     std::string password = "secret";
     std::string mechanism = "SCRAM-SHA-1";  // PLAIN where it is not offered

@@ -19,7 +19,6 @@ class Row:
     modern: bool = False  # direct TLS, SASL2 and what builds on it: the peers of Debian 12 have none of it
     raw: bool = False  # the relay can do it as well
     rooms: bool = False
-    alone: bool = False  # Tern's: the peers would take an hour
     is_long: bool = False  # once, and not with --quick
     source: str = ""  # the row whose runs have this number, too
 
@@ -99,8 +98,8 @@ def rows_for(quick):
             is_long=True),
         Row("room-1000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
             more_is_better=False, source="room-1000", is_long=True),
-        Row("room-10000", "room deliveries per CPU-second, 10,000 occupants", always("room", *common, "--sessions", 10000, "--window", 4), per_cpu,
-            rooms=True, alone=True, is_long=True),
+        Row("room-10000", "room deliveries per CPU-second, 10,000 occupants, presence of moderators alone",
+            always("room", *common, "--sessions", 10000, "--window", 4, "--broadcast", "moderator"), per_cpu, rooms=True, is_long=True),
         Row("room-10000-join", "CPU-seconds that they took to come in", always(), lambda run: run["joining_cpu"],
             more_is_better=False, source="room-10000", is_long=True),
         Row("offline-store", "messages stored for later per CPU-second", always(*away), lambda run: run["store_per_cpu"]),

@@ -52,7 +52,7 @@ public:
 
     void tag(Client&, Tag tag, std::string_view text) override {
         if (tag == Tag::message_end) ++heard_;
-        if (tag == Tag::iq && attribute(text, "id") == "unlock") is_open_ = true;
+        if (tag == Tag::iq && attribute(text, "id") == "unlock") is_open_ = attribute(text, "type") == "result";
     }
 
 private:
@@ -63,7 +63,8 @@ private:
         // §10.1.2: a new room may be locked until its owner accepts what it is.
         crowd_[0].send("<iq type='set' id='unlock' to='" + room_ +
                        "'><query xmlns='http://jabber.org/protocol/muc#owner'>"
-                       "<x xmlns='jabber:x:data' type='submit'/></query></iq>");
+                       "<x xmlns='jabber:x:data' type='submit'>" +
+                       configuration() + "</x></query></iq>");
         crowd_.run_until([&] { return is_open_; }, 30s, "the room");
         for (unsigned next = 1; next < options_.sessions;) {
             for (; next < options_.sessions && next < heard_ + options_.parallel; ++next) join(next);
@@ -72,6 +73,14 @@ private:
         crowd_.run_until([&] { return heard_ >= options_.sessions; }, 600s, "all occupants");
         crowd_.settle(0, options_.sessions);
         heard_ = 0;
+    }
+
+    // §10.1.3; nothing: as the server has it by itself.
+    std::string configuration() const {
+        if (options_.broadcast.empty()) return {};
+        return "<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+               "<field var='muc#roomconfig_presencebroadcast' type='list-multi'><value>" +
+               options_.broadcast + "</value></field>";
     }
 
     void join(unsigned number) {
