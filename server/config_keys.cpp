@@ -164,7 +164,7 @@ const Key table[] = {
 
     // RFC 6120 §13.12: not below 10000 bytes.
     {"limits.stanza_bytes", live,
-     Size{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::stanza_bytes>, 10'000, 64 * megabyte},
+     Size{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::stanza_bytes>, 10'000, 32 * megabyte},   // what is more, parse_trusted() would not take back
      "bytes of one stanza"},
     {"limits.depth", live, Number{at<&C::limits, &C::Limits::stanza, &xmpp::Limits::depth>, 8, 1000},
      "elements inside elements of one stanza"},

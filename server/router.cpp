@@ -28,6 +28,7 @@ bool is_subscription(const Stanza& presence) {
 
 namespace {
 
+constexpr std::size_t longest_answer = 16U << 20;   // that travels to another worker
 const StanzaError service_unavailable{Condition::service_unavailable};
 const StanzaError try_later{xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."};
 
@@ -338,7 +339,7 @@ void Router::send_back(const Stanza& request, std::string_view xml) {
     }
     if (session) return session->send_xml(xml);
     if (!to.is_full() && to.localpart().empty()) return;
-    Stanza back = xmpp::parse_or_empty(xml);
+    Stanza back = xml.size() <= longest_answer ? xmpp::parse_or_empty(xml) : Stanza{};
     // What was found is more than a stanza may be.
     if (!back) back = xmpp::parse_or_empty(error_for(request, {}, Condition::resource_constraint));
     if (back) route(back, to);

@@ -411,8 +411,9 @@ Result<StreamHeader, StreamError> Parser::parse_header(std::string_view bytes) {
 
 namespace {
 
-// Wrapped and decorated, a stanza that once kept the limits of a stream may exceed them.
-constexpr Limits own_limits{16 * 1024 * 1024, 1024, 1024, 1 << 18};
+// A stanza that kept the limits of a stream, which are at most 32 MiB, 1,000 levels, 10,000 attributes and 1,000,000
+// elements (limits.* of the configuration), may exceed them when it is wrapped and decorated, and its text is escaped anew.
+constexpr Limits own_limits{1U << 28, 1024, 0xfffd, 1U << 20};
 
 Parser& own_parser() {
     thread_local Parser parser{own_limits};

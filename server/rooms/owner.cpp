@@ -88,10 +88,15 @@ void Room::reconfigured(const RoomConfig& before) {
 
 // §10.9
 void Room::destroy(const Stanza& stanza, const Element& asked) {
+    const std::string_view venue = asked.attr("jid");
+    if (!venue.empty() && !xmpp::Jid::parse(venue)) return around_.answer(stanza, jid_, Condition::jid_malformed);
+    const std::string reason = reason_of(asked, ns_muc_owner), password = asked.child("password", ns_muc_owner).text();
+    if (password.size() > RoomConfig::longest_password)
+        return around_.answer(stanza, jid_, xmpp::StanzaError{Condition::policy_violation, "This password is too long."});
     xmpp::XmlWriter w{xmpp::ns::muc_user};
-    w.open("destroy").attr_if("jid", asked.attr("jid"));
-    for (const std::string_view name : {"reason", "password"})
-        if (const Element said = asked.child(name, ns_muc_owner)) w.leaf(name, said.text());
+    w.open("destroy").attr_if("jid", venue);
+    if (!reason.empty()) w.leaf("reason", reason);
+    if (!password.empty()) w.leaf("password", password);
     Change change;
     change.is_removal = true;
     commit(std::move(change), [this, stanza, text = w.take()](bool stored) {

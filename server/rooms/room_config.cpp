@@ -15,7 +15,7 @@ namespace server::rooms {
 
 namespace {
 
-constexpr std::size_t longest_name = 256, longest_description = 2000, longest_language = 35, longest_password = 256;   // bytes
+constexpr std::size_t longest_name = 256, longest_description = 2000, longest_language = 35;   // bytes
 constexpr std::array<std::string_view, 4> whisper_names = {"anyone", "participants", "moderators", "none"};
 
 struct Flag { std::string_view var, label; bool RoomConfig::*at; };
@@ -34,7 +34,7 @@ constexpr Line lines[] = {
     {"muc#roomconfig_roomname", "text-single", "Name", &RoomConfig::name, longest_name},
     {"muc#roomconfig_roomdesc", "text-single", "Description", &RoomConfig::description, longest_description},
     {"muc#roomconfig_lang", "text-single", "Language of the discussions", &RoomConfig::language, longest_language},
-    {"muc#roomconfig_roomsecret", "text-private", "Password", &RoomConfig::password, longest_password},
+    {"muc#roomconfig_roomsecret", "text-private", "Password", &RoomConfig::password, RoomConfig::longest_password},
 };
 
 struct RoleList { std::string_view var, label; Roles RoomConfig::*at; };

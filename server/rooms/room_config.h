@@ -14,6 +14,8 @@ namespace server::rooms {
 struct RoomConfig {
     enum class Whispers : std::uint8_t { anyone, participants, moderators, none };   // who may send private messages
 
+    static constexpr std::size_t longest_password = 256;   // bytes
+
     std::string name, description, language, password;
     std::uint32_t max_occupants = 0;       // 0: what the service allows
     std::uint32_t history = 0;             // messages for who comes in

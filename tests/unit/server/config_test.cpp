@@ -221,7 +221,7 @@ TEST_CASE("a problem says file, line, key, what was there and what would be righ
         {"[sms]\ngateway = \"http\"", "tern.toml:2: sms.url: not set", "the URL"},
         {"[sms]\ntext = \"hello\"", "tern.toml:2: sms.text: ", "{pin}"},
         {"[limits]\nstanza_bytes = \"9k\"", "tern.toml:2: limits.stanza_bytes: \"9k\" — expected ",
-         "from 10000 to 64M"},
+         "from 10000 to 32M"},
         {"[limits]\nidle = \"5 minutes\"", "tern.toml:2: limits.idle: ", "\"30s\" or \"10m\""},
         {"[limits]\nidle = \"1500ms\"", "tern.toml:2: limits.idle: ", "whole seconds"},
         {"[limits]\nidle = \"0s\"", "tern.toml:2: limits.idle: ", "from 1s to 7d"},

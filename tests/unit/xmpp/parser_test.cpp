@@ -289,6 +289,18 @@ TEST_CASE("hundreds of thousands of attributes or levels cost no more than the l
     CHECK(refusal("<a>" + repeated("<a/>", 200000) + "</a>", limits) == StreamCondition::policy_violation);
 }
 
+TEST_CASE("whatever a stream may be allowed is taken back, wrapped and decorated") {
+    const auto taken = [](const std::string& inner) {
+        return static_cast<bool>(parse_trusted("<message><forwarded xmlns='urn:xmpp:forward:0'>" + inner + "</forwarded></message>"));
+    };
+    CHECK(taken("<body>" + repeated("&gt;", 16 * 1024 * 1024) + "</body>"));
+    CHECK(taken(repeated("<a/>", 1'000'000)));
+    CHECK(taken(repeated("<a>", 1000) + repeated("</a>", 1000)));
+    std::string attributes = "<a";
+    for (int i = 0; i < 10'000; ++i) attributes += " a" + std::to_string(i) + "=''";
+    CHECK(taken(attributes + "/>"));
+}
+
 TEST_CASE("a stanza takes one block and nothing else") {
     Parser parser{Limits{}};
     const auto xml =
