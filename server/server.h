@@ -15,6 +15,7 @@
 #include "auth/hash_pool.h"
 #include "auth/invitations.h"
 #include "auth/linking.h"
+#include "auth/rate_limit.h"
 #include "auth/registration.h"
 #include "auth/sms.h"
 #include "server/config.h"
@@ -75,6 +76,7 @@ public:
     PartialAccounts& partial_accounts() { return partial_accounts_; }
     storage::Task<storage::Result<void>> read_partial_accounts();   // again, from storage
     ExportLinks& export_links() { return export_links_; }
+    auth::RateLimit& room_invitations() { return room_invitations_; }   // by who invites; any thread
     std::shared_ptr<net::TlsContext> tls() const { return std::atomic_load(&tls_); }     // any thread
     const net::Clock& clock() const { return clock_; }
     storage::Time started_at() const { return started_at_; }
@@ -121,6 +123,7 @@ private:
     std::string fake_salt_secret_, archive_id_secret_, token_key_;
     PartialAccounts partial_accounts_;
     ExportLinks export_links_;
+    auth::RateLimit room_invitations_{config_->rooms.invitations_an_hour, std::chrono::hours{1}};
     struct AddressCounts;
     std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;

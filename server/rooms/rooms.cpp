@@ -24,7 +24,6 @@ namespace {
 constexpr std::string_view ns_listing = "urn:tern:rooms:listing:0";   // between rooms and their service
 constexpr std::size_t secret_bytes = 32, id_bytes = 15;
 constexpr std::size_t idle_rooms_kept = 1000;                         // per worker: what was said last at hand
-constexpr std::uint32_t invitations_an_hour = 100;
 constexpr std::size_t page = 200;                                     // public rooms in one answer at most
 
 bool asks_to_enter(const Stanza& stanza) { return stanza.kind() == Kind::presence && stanza.type().empty() && stanza.child("x", ns_muc); }
@@ -82,7 +81,7 @@ public:
     storage::Time now() const override { return worker().now(); }
     const Config::Rooms& rules() const override { return worker().config->rooms; }
     std::string new_id() override { return auth::random_token(id_bytes); }
-    bool may_invite(JidView inviter, std::uint32_t count) override { return service_.invitations_.take(inviter.text(), now(), count).count() == 0; }
+    bool may_invite(JidView inviter, std::uint32_t count) override { return worker().server.room_invitations().take(inviter.text(), now(), count).count() == 0; }
     std::size_t home_of(JidView bare) const override { return worker().server.worker_of(bare.text()).index; }
 
     void announce(std::size_t home, Announcement announcement) override {
@@ -197,7 +196,7 @@ private:
 
 // ---- the service ----------------------------------------------------------------------------------------------------------
 
-Rooms::Rooms(Worker& worker, std::string service) : worker_{worker}, service_{std::move(service)}, invitations_{invitations_an_hour, std::chrono::hours{1}} {}
+Rooms::Rooms(Worker& worker, std::string service) : worker_{worker}, service_{std::move(service)} {}
 Rooms::~Rooms() = default;
 
 void Rooms::take(const Stanza& stanza, JidView to) {

@@ -12,7 +12,6 @@
 #include <string>
 #include <unordered_map>
 
-#include "auth/rate_limit.h"
 #include "server/host.h"
 #include "server/receipt.h"
 #include "server/rooms/room.h"
@@ -51,7 +50,6 @@ private:
     const std::string service_;
     std::unordered_map<std::string, std::unique_ptr<Place>, xmpp::TextHash, std::equal_to<>> places_;   // by the room's JID
     std::unordered_map<std::string, std::uint32_t, xmpp::TextHash, std::equal_to<>> temporary_;   // rooms that are not stored, by founder
-    auth::RateLimit invitations_;                    // by who invites, in the rooms of this worker
     std::deque<std::string> idle_;                   // persistent rooms that nobody is in, oldest first
     // The service's worker alone: public rooms and their names, once those that are stored have been read.
     std::map<std::string, std::string, std::less<>> listed_;
