@@ -156,6 +156,10 @@ public:
     Chain<void, Account&> unloading;
     Chain<void, Account&, const storage::Device&> device_linked;     // before it takes part
 
+    Chain<void, const xmpp::Jid&> account_removed;          // any account, on every worker: nothing is stored for it any more
+
+    Chain<void> going_down;                                 // the server is; streams still go on for a moment
+
     // Somebody asks for a subscription (RFC 6121 §3.1): whether the account has agreed to it already.
     Chain<storage::Task<Agreement>, Account&, const xmpp::Stanza&> agreed;
     // Before login: what who registers on this stream was invited with.

@@ -160,6 +160,12 @@ void Server::keys_changed(const xmpp::Jid& account) {
     });
 }
 
+void Server::account_removed(const xmpp::Jid& account) {
+    for (const auto& worker : workers_)
+        worker->loop.post([&host = worker->host, account] { host.account_removed.tell(account); });
+    keys_changed(account);
+}
+
 void Server::device_revoked(const xmpp::Jid& account, const std::string& device) {
     export_links_.forget(account);
     Worker& home = worker_of(account.text());
@@ -273,6 +279,8 @@ void Server::store_sessions() {
 void Server::stop() {
     if (std::exchange(stopped_, true)) return;
     if (threads_.empty()) {
+        for (const auto& worker : workers_) worker->host.going_down.tell();
+        settle();
         for (const auto& worker : workers_) worker->go_down(going_down);
         settle();
         return store_sessions();
@@ -300,6 +308,8 @@ void Server::stop() {
         for (const auto& listener : listeners_)
             if (&listener->worker() == &worker) listener->stop();
     });
+    // What modules say last reaches the workers of those who hear it before their streams end.
+    everywhere([](Worker& worker) { worker.host.going_down.tell(); });
     // Whoever sees its stream end and comes back at once is not taken in by a worker that has not heard of it yet.
     everywhere([](Worker& worker) { worker.go_down(going_down); });
     // Streams end by themselves when the last bytes are out and the clients have closed their half; stanzas that wait for

@@ -85,6 +85,8 @@ public:
     Worker& worker_of(std::string_view bare_jid) const;     // where the account lives
     // Any thread: the account's keys have changed or it is gone; its sessions end with not-authorized.
     void keys_changed(const xmpp::Jid& account);
+    // Any thread: storage has the account no more; all workers hear of it.
+    void account_removed(const xmpp::Jid& account);
     // Any thread: storage has a device of the account less, or one more.
     void device_revoked(const xmpp::Jid& account, const std::string& device);
     void device_linked(const xmpp::Jid& account, const storage::Device& device);

@@ -76,7 +76,7 @@ Task<Answer> remove(Context& context, Arguments arguments) {
     auto removing = context.server.storage().accounts().remove(account->id);
     const auto removed = co_await removing;
     if (!removed) co_return failure_of(removed.error());
-    context.server.keys_changed(jid);
+    context.server.account_removed(jid);
     co_return Json{{"message", "removed " + jid.text() + " and everything stored for it"}, {"jid", jid.text()}};
 }
 

@@ -160,6 +160,8 @@ Task<Answer> hooks(Context& context, Arguments) {
     add_rows(rows, "ended", "", host.ended);
     add_rows(rows, "loading", "", host.loading);
     add_rows(rows, "unloading", "", host.unloading);
+    add_rows(rows, "account_removed", "", host.account_removed);
+    add_rows(rows, "going_down", "", host.going_down);
     Json iqs = Json::array();
     add_iqs(iqs, host.iq);
     Json answer{{"modules", module_names()}};

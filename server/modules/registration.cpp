@@ -417,7 +417,7 @@ private:
         log::info("registration cancelled", {{"jid", account->jid().text()}});
         cancel_subscriptions(*account);
         // The reply goes out first, then all its streams end with <not-authorized/>.
-        worker_.loop.post([&server = worker_.server, jid = account->jid()] { server.keys_changed(jid); });
+        worker_.loop.post([&server = worker_.server, jid = account->jid()] { server.account_removed(jid); });
         co_return removed;
     }
 

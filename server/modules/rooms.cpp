@@ -18,6 +18,8 @@ public:
     explicit RoomsModule(Host& host) {
         const std::string& name = host.worker.config->rooms.service;
         if (name.empty()) return;
+        host.at<&RoomsModule::account_removed>(host.account_removed, this);
+        host.at<&RoomsModule::going_down>(host.going_down, this);
         for (const std::string& domain : host.worker.config->domains) {
             const std::string jid = name + "." + domain;
             rooms::Rooms& service = *services_.emplace_back(std::make_unique<rooms::Rooms>(host.worker, jid));
@@ -33,6 +35,13 @@ public:
     }
 
 private:
+    void account_removed(const xmpp::Jid& account) {
+        for (const auto& service : services_) service->account_removed(account);
+    }
+    void going_down() {
+        for (const auto& service : services_) service->going_down();
+    }
+
     std::vector<std::unique_ptr<rooms::Rooms>> services_;
 };
 

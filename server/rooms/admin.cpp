@@ -175,7 +175,7 @@ xmpp::Result<Room::AffiliationChange, StanzaError> Room::read_affiliation(const 
 
 // §9, §10.3–§10.8
 std::optional<StanzaError> Room::forbids(JidView by, const AffiliationChange& change) const {
-    const Affiliation own = affiliations_.of(by), before = affiliations_.of(change.jid), after = change.entry.affiliation;
+    const Affiliation own = affiliation_of(by), before = affiliation_of(change.jid.view()), after = change.entry.affiliation;
     if (own < Affiliation::admin) return Condition::forbidden;
     if (after == Affiliation::outcast) {
         if (change.jid.view() == by || (change.jid.is_domain() && change.jid.domainpart() == by.domainpart())) return Condition::conflict;   // §9.1
@@ -205,6 +205,7 @@ std::optional<StanzaError> Room::exceeds_limits(std::span<const AffiliationChang
 
 // §10.4: "MUST NOT allow an owner to revoke his or her own owner status if there are no other owners"
 bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
+    if (!affiliations_.has_owner()) return false;
     std::map<JidView, bool> owners;
     for (const auto& [jid, entry] : affiliations_.entries()) owners[jid] = entry.affiliation == Affiliation::owner;
     for (const AffiliationChange& change : changes) owners[change.jid] = change.entry.affiliation == Affiliation::owner;
@@ -251,10 +252,11 @@ void Room::apply(const RoleChange& change, const std::string& actor) {
 
 // What an occupant's standing makes of who is there.
 void Room::apply(const AffiliationChange& change, const std::string& actor) {
+    const bool concerns_admins = std::exchange(has_owner_, affiliations_.has_owner()) != affiliations_.has_owner();   // of the server
     for (Occupant* const who : occupants_.all()) {
-        const bool is_meant = change.jid.is_domain() ? who->bare().domainpart() == change.jid.domainpart() : who->bare() == change.jid.view();
-        if (!is_meant) continue;
-        const Affiliation before = std::exchange(who->affiliation, affiliations_.of(who->bare()));
+        const bool is_named = change.jid.is_domain() ? who->bare().domainpart() == change.jid.domainpart() : who->bare() == change.jid.view();
+        if (!is_named && !(concerns_admins && around_.is_admin(who->bare()))) continue;
+        const Affiliation before = std::exchange(who->affiliation, affiliation_of(who->bare()));
         if (before == who->affiliation) continue;
         Tidings tidings;
         tidings.actor = actor;

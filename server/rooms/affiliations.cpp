@@ -41,6 +41,7 @@ Affiliation Affiliations::of(xmpp::JidView bare) const {
 void Affiliations::set(const xmpp::Jid& jid, Entry entry) {
     if (const auto before = entries_.find(jid); before != entries_.end()) {
         bytes_ -= bytes_of(jid, before->second);
+        owners_ -= before->second.affiliation == Affiliation::owner ? 1 : 0;
         nicks_.erase(before->second.nick);
         entries_.erase(before);
     }
@@ -48,16 +49,13 @@ void Affiliations::set(const xmpp::Jid& jid, Entry entry) {
     if (!entry.nick.empty() && !nicks_.try_emplace(entry.nick, jid).second) entry.nick.clear();
     if (entry.affiliation == Affiliation::none && entry.nick.empty()) return;
     bytes_ += bytes_of(jid, entry);
+    owners_ += entry.affiliation == Affiliation::owner ? 1 : 0;
     entries_.emplace(jid, std::move(entry));
 }
 
 const xmpp::Jid* Affiliations::owner_of_nick(std::string_view nick) const {
     const auto found = nicks_.find(nick);
     return found == nicks_.end() ? nullptr : &found->second;
-}
-
-std::size_t Affiliations::count(Affiliation affiliation) const {
-    return static_cast<std::size_t>(std::ranges::count_if(entries_, [=](const auto& each) { return each.second.affiliation == affiliation; }));
 }
 
 }  // namespace server::rooms

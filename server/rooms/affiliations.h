@@ -49,7 +49,7 @@ public:
     // Nobody has a nickname that another has reserved. Affiliation::none without a nickname is forgotten.
     void set(const xmpp::Jid& jid, Entry entry);
     const xmpp::Jid* owner_of_nick(std::string_view nick) const;
-    std::size_t count(Affiliation affiliation) const;
+    bool has_owner() const { return owners_ > 0; }
     std::size_t size() const { return entries_.size(); }
     std::size_t bytes() const { return bytes_; }     // of all that is said of them
     static std::size_t bytes_of(const xmpp::Jid& jid, const Entry& entry) { return jid.text().size() + entry.nick.size() + entry.reason.size(); }
@@ -58,7 +58,7 @@ public:
 private:
     std::map<xmpp::Jid, Entry> entries_;
     std::map<std::string, xmpp::Jid, std::less<>> nicks_;
-    std::size_t bytes_ = 0;
+    std::size_t bytes_ = 0, owners_ = 0;
 };
 
 }  // namespace server::rooms

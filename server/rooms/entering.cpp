@@ -71,7 +71,7 @@ void Room::enter(const Stanza& presence, JidView to) {
     }
     Occupant who;
     who.address = xmpp::Jid{to};
-    who.affiliation = affiliations_.of(bare);
+    who.affiliation = affiliation_of(bare);
     who.role = role_at_entry(who.affiliation);
     who.id = id_of(bare);
     who.seats.push_back(std::move(seat));
@@ -108,7 +108,7 @@ std::optional<StanzaError> Room::keeps_nick(JidView bare, std::string_view nick)
 
 bool Room::is_full_for(JidView bare) const {
     const std::uint32_t most = config_.max_occupants == 0 ? around_.rules().max_occupants : std::min(config_.max_occupants, around_.rules().max_occupants);
-    return occupants_.size() >= (affiliations_.of(bare) >= Affiliation::admin ? most + places_for_admins : most);
+    return occupants_.size() >= (affiliation_of(bare) >= Affiliation::admin ? most + places_for_admins : most);
 }
 
 // §5.1.2

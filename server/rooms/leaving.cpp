@@ -64,13 +64,20 @@ void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell)
     if (is_over()) around_.listing_changed();
 }
 
+void Room::shut_down() {
+    Tidings tidings;
+    tidings.codes.push_back(332);
+    remove_all({}, tidings);
+}
+
 // §10.9: each is told of itself alone.
-void Room::remove_all(std::string_view destroy) {
+void Room::remove_all(std::string_view destroy, const Tidings& tidings) {
     for (Occupant* const who : occupants_.all()) {
         xmpp::XmlWriter w;
         w.open("presence").attr("type", "unavailable").attr("from", who->address.text()).open("x", xmpp::ns::muc_user);
         w.open("item").attr("affiliation", "none").attr("role", "none").close().raw(destroy);
         w.open("status").attr("code", std::uint64_t{110}).close();
+        for (const unsigned code : tidings.codes) w.open("status").attr("code", std::uint64_t{code}).close();
         const auto copies = std::make_shared<const Copies>(w.take());
         for (const Seat& seat : who->seats) around_.send_all({copies}, seat.jid);
         occupants_.remove(*who);

@@ -138,7 +138,7 @@ IqReply Room::registration(const Stanza& stanza) const {
 void Room::register_nick(const Stanza& stanza, const Element& query) {
     const auto answer = [this, stanza](const IqReply& reply) { around_.answer(stanza, jid_, reply); };
     const xmpp::Jid bare{stanza.from().bare()};
-    const Affiliation affiliation = affiliation_of(stanza);
+    const Affiliation affiliation = affiliations_.of(bare);
     const auto confirmed = [answer](bool stored) {
         answer(stored ? IqReply::result() : IqReply{xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint}});
     };

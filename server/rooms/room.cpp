@@ -16,6 +16,7 @@ Room::Room(Surroundings& around, xmpp::Jid jid, std::string secret) : around_{ar
 
 void Room::found(const xmpp::Jid& founder) {
     affiliations_.set(founder, {Affiliation::owner, {}, {}});
+    has_owner_ = true;
     is_locked_ = true;
 }
 
@@ -23,6 +24,17 @@ void Room::restore(RoomConfig config, std::string subject, Affiliations affiliat
     config_ = std::move(config);
     subject_ = std::move(subject);
     affiliations_ = std::move(affiliations);
+    has_owner_ = affiliations_.has_owner();
+}
+
+Affiliation Room::affiliation_of(JidView bare) const {
+    return affiliations_.has_owner() || !around_.is_admin(bare) ? affiliations_.of(bare) : Affiliation::owner;
+}
+
+void Room::account_removed(const xmpp::Jid& account) {
+    if (!affiliations_.find(account)) return;
+    affiliations_.set(account, {});
+    apply(AffiliationChange{account, {}, {}}, {});
 }
 
 void Room::take(const Stanza& stanza, JidView to) {

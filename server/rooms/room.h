@@ -50,6 +50,10 @@ public:
 
     // What somebody sent to it, or to an occupant of it.
     void take(const xmpp::Stanza& stanza, xmpp::JidView to);
+    // §11.2: the service goes down; everybody who is there is told.
+    void shut_down();
+    // Nothing is stored for that account any more, and what it was in this room is nothing either.
+    void account_removed(const xmpp::Jid& account);
     // Nobody is there, and it is not to stay, or it was destroyed.
     bool is_over() const { return is_destroyed_ || (occupants_.empty() && !config_.is_persistent); }
 
@@ -59,6 +63,8 @@ public:
     const Occupants& occupants() const { return occupants_; }
     const Affiliations& affiliations() const { return affiliations_; }
     const std::string& subject() const { return subject_; }
+    // §5.2. A room that has lost its owners with their accounts belongs to the server's admins, until there is one again.
+    Affiliation affiliation_of(xmpp::JidView bare) const;
     bool is_locked() const { return is_locked_; }
     bool is_listed() const { return config_.is_public && !is_locked_ && !is_over(); }
 
@@ -79,7 +85,7 @@ private:
     void failed(const xmpp::Stanza& error);
     void remove(Occupant& who, const Tidings& tidings, const xmpp::Stanza& farewell = {});
     void remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const xmpp::Stanza& farewell = {});
-    void remove_all(std::string_view destroy);
+    void remove_all(std::string_view destroy, const Tidings& tidings = {});
 
     // presence.cpp
     enum class Says : std::uint8_t { available, unavailable };
@@ -159,7 +165,7 @@ private:
     void refuse(const xmpp::Stanza& stanza, xmpp::JidView asked, xmpp::StanzaError error);
     void commit(Change change, std::function<void(bool)> then);
     std::string id_of(xmpp::JidView bare) const;                                    // XEP-0421
-    Affiliation affiliation_of(const xmpp::Stanza& stanza) const { return affiliations_.of(stanza.from().bare()); }
+    Affiliation affiliation_of(const xmpp::Stanza& stanza) const { return affiliation_of(stanza.from().bare()); }
 
     Surroundings& around_;
     const xmpp::Jid jid_;
@@ -171,6 +177,7 @@ private:
     std::string subject_;                // the message that set it, stamped; empty: nobody has
     std::uint64_t seats_given_ = 0;
     bool is_locked_ = false;
+    bool has_owner_ = false;             // so far as occupants know
     bool is_destroyed_ = false;
 };
 

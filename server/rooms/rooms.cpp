@@ -65,6 +65,7 @@ public:
     void work() {
         if (is_working_ || is_storing_ || !room_) return;
         is_working_ = true;
+        for (const xmpp::Jid& account : std::exchange(removed_, {})) room_->account_removed(account);
         // A new one is empty until who makes it has entered.
         while (!waiting_.empty() && !is_storing_ && (is_new_ || !room_->is_over())) {
             is_new_ = false;
@@ -78,8 +79,18 @@ public:
         else if (is_idle()) service_.became_idle(*this);
     }
 
+    // What was read of the room before, or is just being stored, may still have it.
+    void account_removed(const xmpp::Jid& account) {
+        removed_.push_back(account);
+        work();
+    }
+    void going_down() {
+        if (room_) room_->shut_down();
+    }
+
     storage::Time now() const override { return worker().now(); }
     const Config::Rooms& rules() const override { return worker().config->rooms; }
+    bool is_admin(JidView bare) const override { return worker().config->is_admin(bare); }
     std::string new_id() override { return auth::random_token(id_bytes); }
     bool may_invite(JidView inviter, std::uint32_t count) override { return worker().server.room_invitations().take(inviter.text(), now(), count).count() == 0; }
     std::size_t home_of(JidView bare) const override { return worker().server.worker_of(bare.text()).index; }
@@ -187,6 +198,7 @@ private:
     std::string founder_;
     std::optional<Room> room_;           // none: it is being looked for
     std::deque<Waiting> waiting_;
+    std::vector<xmpp::Jid> removed_;     // accounts
     std::string listed_as_;
     bool is_new_ = false;
     bool is_working_ = false;
@@ -213,6 +225,17 @@ void Rooms::take(const Stanza& stanza, JidView to) {
     entry = places_.emplace(jid.text(), std::make_unique<Place>(*this, jid)).first;
     entry->second->wait({stanza, xmpp::Jid{to}, Receipt::current()});
     worker_.spawn("loading a room", load(jid));
+}
+
+void Rooms::account_removed(const xmpp::Jid& account) {
+    std::vector<std::string> rooms;      // some end by it
+    for (const auto& [jid, place] : places_) rooms.push_back(jid);
+    for (const std::string& room : rooms)
+        if (const auto entry = places_.find(room); entry != places_.end()) entry->second->account_removed(account);
+}
+
+void Rooms::going_down() {
+    for (const auto& [jid, place] : places_) place->going_down();
 }
 
 storage::Task<void> Rooms::load(xmpp::Jid jid) {

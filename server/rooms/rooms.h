@@ -25,6 +25,9 @@ public:
 
     // For the service, a room of it or an occupant, on the worker where that lives.
     void take(const xmpp::Stanza& stanza, xmpp::JidView to);
+    // On every worker, as the host's chains of these names.
+    void account_removed(const xmpp::Jid& account);
+    void going_down();
     // XEP-0030 §4.1 with XEP-0059: the public rooms. On the service's worker.
     storage::Task<IqReply> items(Iq iq);
 

@@ -31,6 +31,7 @@ public:
     virtual ~Surroundings() = default;
     virtual storage::Time now() const = 0;
     virtual const Config::Rooms& rules() const = 0;
+    virtual bool is_admin(xmpp::JidView bare) const = 0;                         // of the server
     virtual std::string new_id() = 0;                                            // nobody can guess it
     virtual bool may_invite(xmpp::JidView inviter, std::uint32_t count) = 0;     // so many more now; then they are paid for
     virtual std::size_t home_of(xmpp::JidView bare) const = 0;                   // the worker where that account lives

@@ -44,6 +44,7 @@ public:
 
     storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
     const server::Config::Rooms& rules() const override { return rules_; }
+    bool is_admin(JidView bare) const override { return bare.text() == "lear@localhost"; }
     std::string new_id() override { return std::to_string(++ids_); }
     bool may_invite(JidView, std::uint32_t) override { return true; }
     std::size_t home_of(JidView bare) const override { return bare.text().size() % 3; }
@@ -133,7 +134,7 @@ void check(const Stage& stage) {
     CHECK(with_some_role == stage.room.occupants().size());
     stage.room.occupants().for_each([&](const Occupant& occupant) {
         if (stage.room.config().broadcast.contains(occupant.role)) broadcast[std::string{occupant.nick()}] = entry_of(occupant);
-        CHECK(occupant.affiliation == stage.room.affiliations().of(occupant.bare()));
+        CHECK(occupant.affiliation == stage.room.affiliation_of(occupant.bare()));
         for (const Seat& seat : occupant.seats) inside[seat.jid.text()] = &occupant;
     });
     for (const auto& [jid, view] : stage.world.views) {
@@ -170,7 +171,7 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
         for (int step = 0; step < 120 && !stage.room.is_over(); ++step) {
             const std::string user = pick(users), full = user + "@localhost/" + std::to_string(random() % 3), nick = pick(nicks);
             const std::string actor = random() % 3 == 0 ? full : "crone@localhost/0";
-            switch (random() % 13) {
+            switch (random() % 14) {
                 case 0: case 1: case 2: stage.join(full, nick); break;
                 case 3: stage.take("<presence from='" + full + "' to='" + address + "/" + nick + "'><show>away</show></presence>"); break;
                 case 4: stage.take("<presence type='unavailable' from='" + full + "' to='" + address + "/" + nick + "'/>"); break;
@@ -187,6 +188,9 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
                     break;
                 case 12:
                     stage.configure("muc#roomconfig_presencebroadcast", pick_some({"moderator", "participant", "visitor"}));
+                    break;
+                case 13:
+                    if (random() % 4 == 0) stage.room.account_removed(*Jid::parse(user + "@localhost"));
                     break;
             }
             check(stage);
@@ -263,6 +267,32 @@ TEST_CASE("nothing changes that could not be stored") {
     CHECK(stage.room.affiliations().of(Jid::parse("hag@localhost")->view()) == Affiliation::none);
     CHECK(stage.room.config().name.empty());
     CHECK(stage.room.subject().empty());
+}
+
+TEST_CASE("a room that has lost its owners with their accounts belongs to the server's admins until there is one again") {
+    Stage stage;
+    stage.open();
+    stage.join("lear@localhost/0", "lear");
+    stage.join("hag@localhost/0", "hag");
+    const Occupant& lear = *stage.room.occupants().find("lear");
+    CHECK(lear.affiliation == Affiliation::none);
+    stage.admin("lear@localhost/0", "<item jid='hag@localhost' affiliation='owner'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"forbidden"});
+    stage.room.account_removed(*Jid::parse("crone@localhost"));
+    check(stage);
+    CHECK(lear.affiliation == Affiliation::owner);
+    CHECK(lear.role == Role::moderator);
+    CHECK(stage.room.occupants().find("crone")->role == Role::participant);
+    // Belonging to it by that alone, nobody becomes more.
+    stage.set("lear@localhost/0", "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value>"
+                                  "</field><field var='muc#register_roomnick'><value>lear</value></field></x></query>");
+    CHECK_FALSE(stage.room.affiliations().has_owner());
+    stage.admin("lear@localhost/0", "<item jid='hag@localhost' affiliation='owner'/>");
+    check(stage);
+    CHECK(lear.affiliation == Affiliation::none);
+    CHECK(lear.role == Role::participant);
+    stage.admin("lear@localhost/0", "<item jid='hag@localhost' affiliation='none'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"forbidden", "forbidden"});
 }
 
 TEST_CASE("what a room remembers of what was said has an end in bytes") {
