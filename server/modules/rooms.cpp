@@ -13,6 +13,8 @@ namespace server {
 
 namespace {
 
+constexpr std::size_t most_remembered = 64U << 20;   // bytes of what is said in this worker's rooms
+
 class RoomsModule final : public Module {
 public:
     explicit RoomsModule(Host& host) {
@@ -22,7 +24,7 @@ public:
         host.at<&RoomsModule::going_down>(host.going_down, this);
         for (const std::string& domain : host.worker.config->domains) {
             const std::string jid = name + "." + domain;
-            rooms::Rooms& service = *services_.emplace_back(std::make_unique<rooms::Rooms>(host.worker, jid));
+            rooms::Rooms& service = *services_.emplace_back(std::make_unique<rooms::Rooms>(host.worker, jid, histories_));
             ServiceOf& entry = host.services[jid];
             entry.disco.identities.push_back({"conference", "text", "Group chats"});   // §6.2
             for (const std::string_view feature : {xmpp::ns::disco_info, xmpp::ns::disco_items, rooms::ns_muc, xmpp::ns::rsm, rooms::ns_occupant_id,
@@ -42,6 +44,7 @@ private:
         for (const auto& service : services_) service->going_down();
     }
 
+    rooms::Histories histories_{most_remembered};
     std::vector<std::unique_ptr<rooms::Rooms>> services_;
 };
 

@@ -55,16 +55,35 @@ std::string stamped(std::string_view message, xmpp::Time when, const std::string
 
 void History::add(std::string message, xmpp::Time when, std::size_t most) {
     if (message.size() > largest) return;
-    bytes_ += message.size();
+    if (entries_.empty()) place_ = all_.by_use_.insert(all_.by_use_.end(), this);
+    else all_.by_use_.splice(all_.by_use_.end(), all_.by_use_, place_);
     entries_.push_back({std::move(message), when, nullptr});
+    bytes_ += entries_.back().message.size();
+    all_.bytes_ += entries_.back().bytes();
     trim(most);
+    all_.make_room();
+}
+
+// Stamped ones are there twice more, as text and as a stanza.
+std::size_t History::Entry::bytes() const { return sizeof *this + message.size() + (stamped ? 2 * stamped->xml().size() : 0); }
+
+History::~History() {
+    while (!entries_.empty()) forget_oldest();
+}
+
+void History::forget_oldest() {
+    bytes_ -= entries_.front().message.size();
+    all_.bytes_ -= entries_.front().bytes();
+    entries_.pop_front();
+    if (entries_.empty()) all_.by_use_.erase(place_);
+}
+
+void Histories::make_room() {
+    while (bytes_ > most_ && !by_use_.empty()) by_use_.front()->forget_oldest();
 }
 
 void History::trim(std::size_t most) {
-    while (entries_.size() > most || bytes_ > most_bytes) {
-        bytes_ -= entries_.front().message.size();
-        entries_.pop_front();
-    }
+    while (entries_.size() > most || bytes_ > most_bytes) forget_oldest();
 }
 
 std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size_t most, const std::string& room) {
@@ -73,7 +92,10 @@ std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size
     const std::size_t count = std::min(most, request.messages.value_or(most));
     for (auto entry = entries_.rbegin(); entry != entries_.rend() && newest_first.size() < count; ++entry) {
         if (request.since && entry->when < *request.since) break;
-        if (!entry->stamped) entry->stamped = std::make_shared<const Copies>(stamped(entry->message, entry->when, room));
+        if (!entry->stamped) {
+            entry->stamped = std::make_shared<const Copies>(stamped(entry->message, entry->when, room));
+            all_.bytes_ += 2 * entry->stamped->xml().size();
+        }
         if (request.characters) {
             // The whole stanzas that fit; 'to' is not among what is counted.
             const std::size_t size = characters(entry->stamped->xml());
@@ -82,6 +104,7 @@ std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size
         }
         newest_first.push_back(entry->stamped);
     }
+    all_.make_room();
     return {newest_first.rbegin(), newest_first.rend()};
 }
 

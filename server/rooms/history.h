@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,8 +22,31 @@ struct HistoryRequest {
     static HistoryRequest parse(const xmpp::Element& history, xmpp::Time now);
 };
 
+class History;
+
+// What the rooms of one worker remember, all together. When it is more than `most` bytes, those lose their oldest that nothing
+// was said in for longest.
+class Histories {
+public:
+    explicit Histories(std::size_t most) : most_{most} {}
+    std::size_t bytes() const { return bytes_; }
+
+private:
+    friend class History;
+    void make_room();
+
+    const std::size_t most_;
+    std::size_t bytes_ = 0;
+    std::list<History*> by_use_;     // that are not empty
+};
+
 class History {
 public:
+    explicit History(Histories& all) : all_{all} {}
+    ~History();
+    History(const History&) = delete;
+    History& operator=(const History&) = delete;
+
     // `message`: as it was sent to all, with its 'from'. The oldest are forgotten when there are more
     // than so many, or more than 256 KiB; what is longer than 64 KiB is not remembered.
     void add(std::string message, xmpp::Time when, std::size_t most);
@@ -31,13 +55,19 @@ public:
     void trim(std::size_t most);
 
 private:
+    friend class Histories;
     struct Entry {
         std::string message;
         xmpp::Time when;
         SharedCopies stamped;    // once somebody asked
+        std::size_t bytes() const;
     };
+    void forget_oldest();
+
+    Histories& all_;
+    std::list<History*>::iterator place_;   // there, unless it is empty
     std::deque<Entry> entries_;
-    std::size_t bytes_ = 0;
+    std::size_t bytes_ = 0;                 // of messages
 };
 
 // A stanza with one more child: when it was sent first.

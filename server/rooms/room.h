@@ -173,7 +173,7 @@ private:
     RoomConfig config_;
     Affiliations affiliations_;
     Occupants occupants_;
-    History history_;
+    History history_{around_.histories()};
     std::string subject_;                // the message that set it, stamped; empty: nobody has
     std::uint64_t seats_given_ = 0;
     bool is_locked_ = false;

@@ -91,6 +91,7 @@ public:
     storage::Time now() const override { return worker().now(); }
     const Config::Rooms& rules() const override { return worker().config->rooms; }
     bool is_admin(JidView bare) const override { return worker().config->is_admin(bare); }
+    Histories& histories() override { return service_.histories_; }
     std::string new_id() override { return auth::random_token(id_bytes); }
     bool may_invite(JidView inviter, std::uint32_t count) override { return worker().server.room_invitations().take(inviter.text(), now(), count).count() == 0; }
     std::size_t home_of(JidView bare) const override { return worker().server.worker_of(bare.text()).index; }
@@ -208,7 +209,7 @@ private:
 
 // ---- the service ----------------------------------------------------------------------------------------------------------
 
-Rooms::Rooms(Worker& worker, std::string service) : worker_{worker}, service_{std::move(service)} {}
+Rooms::Rooms(Worker& worker, std::string service, Histories& histories) : worker_{worker}, service_{std::move(service)}, histories_{histories} {}
 Rooms::~Rooms() = default;
 
 void Rooms::take(const Stanza& stanza, JidView to) {

@@ -20,7 +20,7 @@ namespace server::rooms {
 
 class Rooms {
 public:
-    Rooms(Worker& worker, std::string service);      // "groups.localhost"
+    Rooms(Worker& worker, std::string service, Histories& histories);   // "groups.localhost"
     ~Rooms();
 
     // For the service, a room of it or an occupant, on the worker where that lives.
@@ -51,6 +51,7 @@ private:
 
     Worker& worker_;
     const std::string service_;
+    Histories& histories_;
     std::unordered_map<std::string, std::unique_ptr<Place>, xmpp::TextHash, std::equal_to<>> places_;   // by the room's JID
     std::unordered_map<std::string, std::uint32_t, xmpp::TextHash, std::equal_to<>> temporary_;   // rooms that are not stored, by founder
     std::deque<std::string> idle_;                   // persistent rooms that nobody is in, oldest first

@@ -13,6 +13,7 @@
 #include "server/fan_out.h"
 #include "server/iq.h"
 #include "server/rooms/affiliations.h"
+#include "server/rooms/history.h"
 #include "server/rooms/room_config.h"
 #include "storage/storage.h"
 
@@ -32,6 +33,7 @@ public:
     virtual storage::Time now() const = 0;
     virtual const Config::Rooms& rules() const = 0;
     virtual bool is_admin(xmpp::JidView bare) const = 0;                         // of the server
+    virtual Histories& histories() = 0;
     virtual std::string new_id() = 0;                                            // nobody can guess it
     virtual bool may_invite(xmpp::JidView inviter, std::uint32_t count) = 0;     // so many more now; then they are paid for
     virtual std::size_t home_of(xmpp::JidView bare) const = 0;                   // the worker where that account lives

@@ -45,6 +45,7 @@ public:
     storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
     const server::Config::Rooms& rules() const override { return rules_; }
     bool is_admin(JidView bare) const override { return bare.text() == "lear@localhost"; }
+    Histories& histories() override { return histories_; }
     std::string new_id() override { return std::to_string(++ids_); }
     bool may_invite(JidView, std::uint32_t) override { return true; }
     std::size_t home_of(JidView bare) const override { return bare.text().size() % 3; }
@@ -92,6 +93,7 @@ private:
     }
 
     server::Config::Rooms rules_;
+    Histories histories_{1024 * 1024};
     unsigned ids_ = 0;
 };
 
@@ -314,6 +316,32 @@ TEST_CASE("what a room remembers of what was said has an end in bytes") {
     CHECK(remembered("bard").size() == 8);
     say(10);
     CHECK(remembered("lear").size() == 9);
+}
+
+TEST_CASE("what all rooms of a worker remember has an end, and those lose it first that are silent") {
+    Histories all{100'000};
+    const xmpp::Time now{std::chrono::seconds{1'700'000'000}};
+    const auto say = [&](History& history) {
+        history.add("<message from='coven@groups.localhost/crone' type='groupchat'><body>" + std::string(10'000, 'x') + "</body></message>", now, 20);
+    };
+    const auto remembered = [](History& history) { return history.read({}, 20, address).size(); };
+    {
+        History silent{all}, busy{all};
+        say(busy);
+        for (int i = 0; i < 3; ++i) say(silent);
+        for (int i = 0; i < 5; ++i) say(busy);
+        CHECK(all.bytes() > 90'000);
+        for (int i = 0; i < 2; ++i) say(busy);
+        CHECK(all.bytes() <= 100'000);
+        CHECK(remembered(silent) == 1);   // there thrice from now on, so that
+        CHECK(all.bytes() <= 100'000);
+        CHECK(remembered(silent) == 0);
+        CHECK(remembered(busy) > 0);
+        CHECK(all.bytes() <= 100'000);
+        say(silent);
+        CHECK(remembered(silent) == 1);
+    }
+    CHECK(all.bytes() == 0);
 }
 
 TEST_CASE("the list of those who belong to a room has an end; bans and removals pass") {
