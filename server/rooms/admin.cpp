@@ -58,7 +58,8 @@ IqReply Room::list(const Stanza& stanza, const Element& query) const {
         return w.take();
     }
     // §9.2, §9.5, §10.5, §10.8
-    const bool is_open_to_members = config_.is_non_anonymous && (asking || own >= Affiliation::member);
+    const bool is_open_to_members = config_.is_non_anonymous && (asking || own >= Affiliation::member) &&
+                                    config_.list_readers.contains(asking ? asking->role : role_at_entry(own));
     const bool may = *affiliation >= Affiliation::admin    ? own == Affiliation::owner || is_open_to_members
                      : *affiliation == Affiliation::member ? own >= Affiliation::admin || is_open_to_members
                                                            : own >= Affiliation::admin;
@@ -105,10 +106,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
         }
     }
     if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
-    if (leaves_no_owner(affiliations)) return answer(Condition::conflict);
-    if (const auto error = exceeds_limits(affiliations)) return answer(*error);
-    const auto invitees = std::ranges::count_if(affiliations, [this](const AffiliationChange& change) { return calls_for_invitation(change); });
-    if (const auto error = forbids_inviting(by, static_cast<std::size_t>(invitees))) return answer(*error);
+    if (const auto error = forbids_together(by, affiliations)) return answer(*error);
 
     const std::string actor = nick_of(stanza.from());
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
@@ -185,6 +183,13 @@ std::optional<StanzaError> Room::forbids(JidView by, const AffiliationChange& ch
     return std::nullopt;
 }
 
+std::optional<StanzaError> Room::forbids_together(JidView by, std::span<const AffiliationChange> changes) const {
+    if (leaves_no_owner(changes)) return Condition::conflict;
+    if (auto error = exceeds_limits(changes)) return error;
+    const auto invitees = std::ranges::count_if(changes, [this](const AffiliationChange& change) { return calls_for_invitation(change); });
+    return forbids_inviting(by, static_cast<std::size_t>(invitees));
+}
+
 // What takes nothing more passes.
 std::optional<StanzaError> Room::exceeds_limits(std::span<const AffiliationChange> changes) const {
     std::size_t entries = affiliations_.size(), bytes = affiliations_.bytes();
@@ -212,9 +217,8 @@ bool Room::leaves_no_owner(std::span<const AffiliationChange> changes) const {
     return std::ranges::none_of(owners, [](const auto& each) { return each.second; });
 }
 
-void Room::change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed) {
-    if (changes.empty()) return confirmed(true);
-    Change change;
+void Room::change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed, Change change) {
+    if (changes.empty() && !change.config) return confirmed(true);
     for (const AffiliationChange& each : changes) change.affiliations.emplace_back(each.jid, each.entry);
     commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {
         if (stored) {

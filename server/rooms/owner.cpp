@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §10: what owners do with a room as a whole.
+#include <algorithm>
+
 #include "server/rooms/room.h"
 #include "xmpp/data_form.h"
 #include "xmpp/namespaces.h"
@@ -15,14 +17,56 @@ namespace {
 
 constexpr std::size_t most_presences = 1'000'000;   // that one form may cause
 
+struct Belonging { std::string_view var, label; Affiliation affiliation; };
+constexpr Belonging lists[] = {
+    {"muc#roomconfig_roomowners", "Owners", Affiliation::owner},
+    {"muc#roomconfig_roomadmins", "Admins", Affiliation::admin},
+};
+
 }  // namespace
 
 IqReply Room::configuration(const Stanza& stanza) const {
     if (affiliation_of(stanza) != Affiliation::owner) return Condition::forbidden;
     xmpp::XmlWriter w;
     w.open("query", ns_muc_owner);
-    config_.form().write(w);
+    xmpp::DataForm form = config_.form();
+    for (const Belonging& list : lists) {
+        xmpp::FormField& field = form.fields.emplace_back();
+        field.var = list.var;
+        field.type = "jid-multi";
+        field.label = list.label;
+        for (const auto& [jid, entry] : affiliations_.entries())
+            if (entry.affiliation == list.affiliation) field.values.push_back(jid.text());
+    }
+    form.write(w);
     return w.take();
+}
+
+// §16.5.3: "Full List of Room Admins", and of owners: who is not in it any more is a member (§10.4, §10.7). Without a single
+// owner it says nothing: a form of §10.1.3 asks for further ones.
+xmpp::Result<std::vector<Room::AffiliationChange>, xmpp::StanzaError> Room::read_lists(const xmpp::DataForm& form, xmpp::JidView by) const {
+    std::map<xmpp::Jid, Affiliation> wanted;
+    for (const Belonging& list : lists) {
+        const xmpp::FormField* const field = form.field(list.var);
+        const bool is_empty = !field || std::ranges::all_of(field->values, &std::string::empty);
+        if (!field || (is_empty && list.affiliation == Affiliation::owner)) continue;
+        for (const auto& [jid, entry] : affiliations_.entries())
+            if (entry.affiliation == list.affiliation) wanted.try_emplace(jid, Affiliation::member);
+        for (const std::string& value : field->values) {
+            if (value.empty()) continue;
+            const auto jid = xmpp::Jid::parse(value);
+            if (!jid || jid->localpart().empty()) return xmpp::Failure{xmpp::StanzaError{Condition::jid_malformed}};
+            Affiliation& given = wanted.try_emplace(jid->bare(), affiliations_.of(jid->view().bare())).first->second;
+            given = given == Affiliation::owner && list.affiliation == Affiliation::admin ? given : list.affiliation;
+        }
+    }
+    std::vector<AffiliationChange> changes;
+    for (const auto& [jid, affiliation] : wanted) {
+        const Affiliations::Entry* const before = affiliations_.find(jid);
+        if (before && before->affiliation == affiliation) continue;
+        changes.push_back({jid, {affiliation, before ? before->nick : std::string{}, {}}, {}, false, xmpp::Jid{by}});
+    }
+    return changes;
 }
 
 void Room::own(const Stanza& stanza, const Element& query) {
@@ -40,10 +84,13 @@ void Room::own(const Stanza& stanza, const Element& query) {
     if (!config.apply(form, {around_.rules().max_occupants, around_.rules().history})) return around_.answer(stanza, jid_, Condition::not_acceptable);
     if (presences_of_change(config) > most_presences)
         return around_.answer(stanza, jid_, xmpp::StanzaError{Condition::policy_violation, "Too many are there to show or hide them now."});
-    configure(stanza, std::move(config));
+    auto changes = read_lists(form, stanza.from().bare());
+    if (!changes) return around_.answer(stanza, jid_, changes.error());
+    if (const auto error = changes->empty() ? std::nullopt : forbids_together(stanza.from().bare(), *changes)) return around_.answer(stanza, jid_, *error);
+    configure(stanza, std::move(config), std::move(*changes));
 }
 
-void Room::configure(const Stanza& stanza, RoomConfig config) {
+void Room::configure(const Stanza& stanza, RoomConfig config, std::vector<AffiliationChange> changes) {
     const auto done = [this, stanza, config](bool stored) {
         if (!stored) return around_.answer(stanza, jid_, xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint});
         const RoomConfig before = std::exchange(config_, config);
@@ -51,10 +98,9 @@ void Room::configure(const Stanza& stanza, RoomConfig config) {
         around_.answer(stanza, jid_, IqReply::result());
         reconfigured(before);
     };
-    if (config == config_) return done(true);
     Change change;
-    change.config = config;
-    commit(std::move(change), done);
+    if (config != config_) change.config = config;
+    change_affiliations(std::move(changes), nick_of(stanza.from()), done, std::move(change));
 }
 
 // §10.2, §10.2.1
@@ -67,7 +113,7 @@ void Room::reconfigured(const RoomConfig& before) {
         Tidings tidings;
         tidings.codes.push_back(322);
         for (Occupant* const who : occupants_.all())
-            if (who->affiliation < Affiliation::member) remove(*who, tidings);
+            if (affiliation_of(who->bare()) < Affiliation::member) remove(*who, tidings);
     }
     std::vector<std::uint64_t> codes;
     if (before.is_non_anonymous != config_.is_non_anonymous) {

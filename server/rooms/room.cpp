@@ -65,7 +65,7 @@ void Room::commit(Change change, std::function<void(bool)> then) {
         change.is_removal = true;
     } else if (!config_.is_persistent) {
         change.subject = subject_;
-        for (const auto& [jid, entry] : affiliations_.entries()) change.affiliations.emplace_back(jid, entry);
+        change.affiliations.insert(change.affiliations.begin(), affiliations_.entries().begin(), affiliations_.entries().end());
     }
     around_.store(std::move(change), std::move(then));
 }

@@ -146,9 +146,10 @@ private:
     std::optional<xmpp::StanzaError> forbids(const xmpp::Stanza& by, const RoleChange& change) const;
     std::optional<xmpp::StanzaError> forbids(xmpp::JidView by, const AffiliationChange& change) const;
     xmpp::Result<AffiliationChange, xmpp::StanzaError> read_affiliation(const xmpp::Element& item) const;
+    std::optional<xmpp::StanzaError> forbids_together(xmpp::JidView by, std::span<const AffiliationChange> changes) const;   // what each may be alone
     std::optional<xmpp::StanzaError> exceeds_limits(std::span<const AffiliationChange> changes) const;
     bool leaves_no_owner(std::span<const AffiliationChange> changes) const;
-    void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed);
+    void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed, Change change = {});
     void apply(const RoleChange& change, const std::string& actor);
     void apply(const AffiliationChange& change, const std::string& actor);
     bool calls_for_invitation(const AffiliationChange& change) const;
@@ -157,7 +158,8 @@ private:
     // owner.cpp
     IqReply configuration(const xmpp::Stanza& stanza) const;
     void own(const xmpp::Stanza& stanza, const xmpp::Element& query);
-    void configure(const xmpp::Stanza& stanza, RoomConfig config);
+    xmpp::Result<std::vector<AffiliationChange>, xmpp::StanzaError> read_lists(const xmpp::DataForm& form, xmpp::JidView by) const;
+    void configure(const xmpp::Stanza& stanza, RoomConfig config, std::vector<AffiliationChange> changes);
     void reconfigured(const RoomConfig& before);
     void destroy(const xmpp::Stanza& stanza, const xmpp::Element& destroy);
 

@@ -40,6 +40,7 @@ constexpr Line lines[] = {
 struct RoleList { std::string_view var, label; Roles RoomConfig::*at; };
 constexpr RoleList role_lists[] = {
     {"muc#roomconfig_presencebroadcast", "Whose presence the others see", &RoomConfig::broadcast},
+    {"muc#roomconfig_getmemberlist", "Who may see the list of members, where everybody sees addresses", &RoomConfig::list_readers},
 };
 constexpr std::array<std::pair<Role, std::string_view>, 3> role_labels = {{{Role::moderator, "Moderators"}, {Role::participant, "Participants"}, {Role::visitor, "Visitors"}}};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §10.1.3, §16.5.3: what an owner says of a room, as a form and back. The same form is what is stored.
-// Leaves out public logging, and the lists of admins and owners, which have requests of their own.
+// Leaves out public logging. The lists of admins and owners are the room's (owner.cpp), and stand in its form alone.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ struct RoomConfig {
     bool may_members_invite = false;       // to a members-only room
     Whispers whispers = Whispers::anyone;
     Roles broadcast = Roles::all();        // whose presence others see
+    Roles list_readers = Roles::all();     // who sees who belongs to it, where all see addresses
 
     xmpp::DataForm form() const;
     std::string stored() const;            // as XML, for read(); nothing that only a reader needs
