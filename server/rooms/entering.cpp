@@ -121,11 +121,9 @@ Role Room::role_at_entry(Affiliation affiliation) const {
 void Room::welcome(Occupant& who, const Element& x, std::vector<unsigned> codes) {
     const Seat& seat = who.foremost();
     std::vector<SharedCopies> stanzas;
-    for (const Role role : {Role::moderator, Role::participant, Role::visitor}) {
-        if (!config_.broadcast.contains(role)) continue;
-        for (Occupant* const other : occupants_.with(role))
-            if (other != &who) stanzas.push_back(shown(*other, shows_jids_to(who)));
-    }
+    for_each_broadcast([&](Occupant* other) {
+        if (other != &who) stanzas.push_back(shown(*other, shows_jids_to(who)));
+    });
     Tidings tidings;
     tidings.own_codes = std::move(codes);
     stanzas.push_back(std::make_shared<const Copies>(presence_of(who, seat.presence, Says::available, true, tidings, true)));

@@ -103,14 +103,17 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
     return w.take();
 }
 
-// §6.5: "advised to turn off such information sharing by default": for those inside.
+// §6.5: "advised to turn off such information sharing by default": for those inside, and no more than they see anyway.
 IqReply Room::items(const Stanza& stanza, const Element& query) const {
     if (!query.attr("node").empty()) return Condition::item_not_found;
     if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return Condition::item_not_found;
     xmpp::XmlWriter w;
     w.open("query", xmpp::ns::disco_items);
-    if (occupants_.at(stanza.from()))
-        occupants_.for_each([&w](const Occupant& occupant) { w.open("item").attr("jid", occupant.address.text()).attr("name", occupant.nick()).close(); });
+    const auto write = [&w](const Occupant* each) { w.open("item").attr("jid", each->address.text()).attr("name", each->nick()).close(); };
+    if (const Occupant* const asking = occupants_.at(stanza.from())) {
+        for_each_broadcast(write);
+        if (!is_broadcast(*asking)) write(asking);
+    }
     return w.take();
 }
 

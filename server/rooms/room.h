@@ -6,6 +6,7 @@
 // Leaves out approval of registrations; XEP-0421 and XEP-0410 are part of it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <span>
@@ -97,6 +98,11 @@ private:
     void rebroadcast(Roles before);
     std::size_t presences_of_change(const RoomConfig& config) const;
     bool is_broadcast(const Occupant& who) const { return config_.broadcast.contains(who.role); }
+    template <class F>
+    void for_each_broadcast(F visit) const {
+        for (const Role role : {Role::moderator, Role::participant, Role::visitor})
+            if (config_.broadcast.contains(role)) std::ranges::for_each(occupants_.with(role), visit);
+    }
     void tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except = {});
     void tell_others(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings);
     void tell_itself(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but = nullptr);
