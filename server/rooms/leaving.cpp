@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// XEP-0045 §7.14, §11.1, §18.1.2: who leaves a room, and who is found to be gone.
+// XEP-0045 §7.14, §11, §18.1.2: who leaves a room, and who is found to be gone.
 #include <algorithm>
 
 #include "server/rooms/room.h"
@@ -70,7 +70,7 @@ void Room::shut_down() {
     remove_all({}, tidings);
 }
 
-// §10.9: each is told of itself alone.
+// §10.9, §11.2: each is told of itself alone.
 void Room::remove_all(std::string_view destroy, const Tidings& tidings) {
     for (Occupant* const who : occupants_.all()) {
         xmpp::XmlWriter w;

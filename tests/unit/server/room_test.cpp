@@ -173,7 +173,7 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
         for (int step = 0; step < 120 && !stage.room.is_over(); ++step) {
             const std::string user = pick(users), full = user + "@localhost/" + std::to_string(random() % 3), nick = pick(nicks);
             const std::string actor = random() % 3 == 0 ? full : "crone@localhost/0";
-            switch (random() % 14) {
+            switch (random() % 15) {
                 case 0: case 1: case 2: stage.join(full, nick); break;
                 case 3: stage.take("<presence from='" + full + "' to='" + address + "/" + nick + "'><show>away</show></presence>"); break;
                 case 4: stage.take("<presence type='unavailable' from='" + full + "' to='" + address + "/" + nick + "'/>"); break;
@@ -193,6 +193,10 @@ TEST_CASE("whatever happens in a room, each occupant's view of it is what it is"
                     break;
                 case 13:
                     if (random() % 4 == 0) stage.room.account_removed(*Jid::parse(user + "@localhost"));
+                    break;
+                case 14:
+                    stage.configure(pick({"muc#roomconfig_roomadmins", "muc#roomconfig_roomowners"}),
+                                    pick_some({"crone@localhost", "crone@localhost", "hag@localhost", "bard@localhost"}));
                     break;
             }
             check(stage);
