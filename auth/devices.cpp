@@ -45,7 +45,7 @@ storage::Task<storage::Result<Revoked>> revoke_device(storage::Storage& storage,
     using Answer = storage::Result<Revoked>;
     using storage::DeviceRole;
     const auto find = [&](const std::string& id) {
-        const auto found = std::ranges::find(account.devices, id, &storage::Device::id);
+        const auto found = std::ranges::find_if(account.devices, [&](const storage::Device& known) { return known.id == id; });
         return found == account.devices.end() ? nullptr : &*found;
     };
     const storage::Device* const asking = find(by);

@@ -26,8 +26,9 @@ std::string_view to_string(storage::DeviceRole role) {
 
 Account::Account(Worker& worker, storage::Account record)
     : roster{*this}, log{*this}, worker_{worker}, record_{std::move(record)}, slots_{worker.host.account_slots} {
-    for (storage::Device& device : record_.devices) device.verifiers = {};   // logins ask storage for them
+    for (storage::Device& device : record_.devices) device.verifiers = {};   // logins ask storage for them, and for the salt
     record_.devices.shrink_to_fit();
+    record_.salt = {};
 }
 
 Account::~Account() = default;
@@ -45,14 +46,14 @@ void Account::remove(Session& session) {
     if (is_idle()) worker_.became_idle(*this);
 }
 
-const storage::Device* Account::device(std::string_view id) const {
-    const auto found = std::ranges::find(record_.devices, id, &storage::Device::id);
+storage::Device* Account::device(std::string_view id) {
+    const auto found = std::ranges::find_if(record_.devices, [id](const storage::Device& device) { return device.id == id; });
     return found == record_.devices.end() ? nullptr : &*found;
 }
 
 void Account::set_software(std::string_view device, std::string software) {
-    const auto found = std::ranges::find(record_.devices, device, &storage::Device::id);
-    if (found == record_.devices.end() || found->software == software) return;
+    storage::Device* const found = this->device(device);
+    if (!found || found->software == software) return;
     found->software = software;
     worker_.spawn("storing a device's software", [](std::shared_ptr<Account> self, std::string id, std::string text) -> storage::Task<void> {
         auto storing = self->worker().storage().accounts().set_device_software(self->id(), std::move(id), std::move(text));
@@ -62,8 +63,8 @@ void Account::set_software(std::string_view device, std::string software) {
 }
 
 void Account::mark_seen(std::string_view device, storage::Time::duration moment) {
-    const auto found = std::ranges::find(record_.devices, device, &storage::Device::id);
-    if (found == record_.devices.end() || worker_.now() - found->last_seen < moment) return;
+    storage::Device* const found = this->device(device);
+    if (!found || worker_.now() - found->last_seen < moment) return;
     found->last_seen = worker_.now();
     worker_.spawn("marking a device as seen", [](std::shared_ptr<Account> self, std::string id) -> storage::Task<void> {
         auto seen = self->worker().storage().accounts().set_device_seen(self->id(), std::move(id), self->worker().now());
@@ -74,9 +75,9 @@ void Account::mark_seen(std::string_view device, storage::Time::duration moment)
 
 void Account::add_device(storage::Device device) {
     if (this->device(device.id)) return;   // it was loaded with it
-    log.add_device(device);
     device.verifiers = {};
     record_.devices.push_back(std::move(device));
+    log.add_device(record_.devices.back());
 }
 
 void Account::remove_device(std::string_view device) {
@@ -85,7 +86,6 @@ void Account::remove_device(std::string_view device) {
     const auto sessions = sessions_;   // ending one changes the list
     for (const auto& session : sessions)
         if (session->device() == gone) session->end({xmpp::StreamCondition::not_authorized, "This device has been revoked."});
-    log.remove_device(gone);
 }
 
 void Account::set_last_logout(storage::Time when, std::string status) {

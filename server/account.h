@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,9 @@ public:
     // Storage has it, or has it no more; linked and revoked while the account was loaded.
     void add_device(storage::Device device);              // what was logged until now is not its to get
     void remove_device(std::string_view device);          // its sessions end with not-authorized
-    const storage::Device* device(std::string_view id) const;
+    std::span<storage::Device> devices() { return record_.devices; }   // without what proves who they are
+    storage::Device* device(std::string_view id);
+    const storage::Device* device(std::string_view id) const { return const_cast<Account*>(this)->device(id); }
     // It is here now: remembered, and stored unless that was done a moment ago.
     void mark_seen(std::string_view device, storage::Time::duration moment = std::chrono::minutes{1});
     void set_software(std::string_view device, std::string software);   // remembered here and stored

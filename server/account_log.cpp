@@ -46,23 +46,13 @@ storage::LogEntry entry_of(const Account& account, storage::LogId id, storage::D
 
 }  // namespace
 
-void AccountLog::open(storage::LogId last, const std::vector<storage::Device>& devices) {
-    last_ = last;
-    cursors_.clear();
-    for (const storage::Device& device : devices) cursors_.push_back({device.id, device.cursor, device.reads_archive});
+void AccountLog::add_device(storage::Device& device) {
+    if (last_ <= device.cursor) return;
+    device.cursor = last_;
+    account_.worker().storage().messages().advance_cursor(account_.id(), device.id, last_);
 }
 
-void AccountLog::add_device(const storage::Device& device) {
-    cursors_.push_back({device.id, std::max(device.cursor, last_), device.reads_archive});
-    if (last_ > device.cursor) account_.worker().storage().messages().advance_cursor(account_.id(), device.id, last_);
-}
-
-void AccountLog::remove_device(std::string_view device) { std::erase_if(cursors_, [&](const DeviceCursor& cursor) { return cursor.device == device; }); }
-
-AccountLog::DeviceCursor* AccountLog::cursor_of(const std::string& device) {
-    const auto found = std::ranges::find(cursors_, device, &DeviceCursor::device);
-    return found == cursors_.end() ? nullptr : &*found;
-}
+storage::Device* AccountLog::device_of(const Session& session) { return account_.device(session.device()); }
 
 // ---- writing -----------------------------------------------------------------------------------------------------------
 
@@ -102,9 +92,9 @@ void AccountLog::append(storage::LogEntry entry, std::shared_ptr<Receipt> receip
 
 // Whether every device has a client that takes messages as they come.
 bool AccountLog::may_all_get_it_now() const {
-    return std::ranges::all_of(cursors_, [this](const DeviceCursor& cursor) {
+    return std::ranges::all_of(account_.devices(), [this](const storage::Device& device) {
         return std::ranges::any_of(account_.sessions(), [&](const auto& session) {
-            return session->stream() && session->is_caught_up() && session->takes_messages() && session->device() == cursor.device;
+            return session->stream() && session->is_caught_up() && session->takes_messages() && session->device() == device.id;
         });
     });
 }
@@ -142,7 +132,7 @@ void AccountLog::write_postponed(net::Duration since) {
     storage::LogId id = 0;
     while (Uncommitted* const each = next_postponed(id)) {
         id = each->entry;
-        const bool has_arrived = std::ranges::all_of(cursors_, [id](const DeviceCursor& cursor) { return cursor.at >= id; });
+        const bool has_arrived = std::ranges::all_of(account_.devices(), [id](const storage::Device& device) { return device.cursor >= id; });
         if (!has_arrived && !each->receipt && each->since > since) continue;
         each->is_postponed = false;
         const auto receipt = std::move(each->receipt);
@@ -151,8 +141,8 @@ void AccountLog::write_postponed(net::Duration since) {
             continue;
         }
         append(entry_of(account_, id, storage::Direction::incoming, each->stanza, each->stanza.from(), std::move(each->xml)), receipt);
-        for (const DeviceCursor& cursor : cursors_)
-            if (cursor.at >= id) account_.worker().storage().messages().advance_cursor(account_.id(), cursor.device, cursor.at);
+        for (const storage::Device& device : account_.devices())
+            if (device.cursor >= id) account_.worker().storage().messages().advance_cursor(account_.id(), device.id, device.cursor);
     }
 }
 
@@ -177,11 +167,11 @@ void AccountLog::settled(storage::LogId entry, const storage::Result<void>& comm
 
 void AccountLog::delivered(Session& session, LogPlace place) {
     session.no_longer_outstanding(place.entry);
-    DeviceCursor* const cursor = cursor_of(session.device());
-    if (!cursor || place.entry <= cursor->at) return;
+    storage::Device* const device = device_of(session);
+    if (!device || place.entry <= device->cursor) return;
     auto& messages = account_.worker().storage().messages();
     if (place.in_turn && !is_owed_before(session, place.entry)) {
-        cursor->at = place.entry;
+        device->cursor = place.entry;
         if (is_postponed(place.entry)) account_.worker().loop.after_output(*this);
         else messages.advance_cursor(account_.id(), session.device(), place.entry);
     } else {
@@ -200,8 +190,8 @@ bool AccountLog::is_owed_before(const Session& asking, storage::LogId entry) con
 }
 
 storage::LogId AccountLog::cursor(const Session& session) {
-    const DeviceCursor* const cursor = cursor_of(session.device());
-    return cursor ? cursor->at : last_;
+    const storage::Device* const device = device_of(session);
+    return device ? device->cursor : last_;
 }
 
 void AccountLog::ended(Session& session) {
@@ -217,8 +207,8 @@ void AccountLog::ended(Session& session) {
 
 void AccountLog::catch_up(Session& session) {
     if (session.backlog != Session::Backlog::unsent) return;
-    const DeviceCursor* const cursor = cursor_of(session.device());
-    if (cursor && cursor->reads_archive && cursor->at < last_ && !session.has_read_archive) return wait_for_client(session);
+    const storage::Device* const device = device_of(session);
+    if (device && device->reads_archive && device->cursor < last_ && !session.has_read_archive) return wait_for_client(session);
     start(session);
 }
 
@@ -236,13 +226,13 @@ void AccountLog::wait_for_client(Session& session) {
     session.archive_patience->start(account_.worker().loop, archive_patience, [this, waiting = session.weak_from_this()] {
         const auto alive = waiting.lock();
         if (!alive || alive->backlog != Session::Backlog::fetched) return;
-        if (DeviceCursor* const cursor = cursor_of(alive->device())) set_reads_archive(*cursor, false);
+        if (storage::Device* const device = device_of(*alive)) set_reads_archive(*device, false);
         start(*alive);
     });
 }
 
 void AccountLog::archive_read(Session& session, bool is_all) {
-    if (DeviceCursor* const cursor = cursor_of(session.device())) set_reads_archive(*cursor, true);
+    if (storage::Device* const device = device_of(session)) set_reads_archive(*device, true);
     session.has_read_archive = session.has_read_archive || is_all;
     if (session.backlog != Session::Backlog::fetched) return;
     if (is_all) start(session);
@@ -250,16 +240,16 @@ void AccountLog::archive_read(Session& session, bool is_all) {
 }
 
 void AccountLog::expects_archive(const Session& session) {
-    if (DeviceCursor* const cursor = cursor_of(session.device())) set_reads_archive(*cursor, true);
+    if (storage::Device* const device = device_of(session)) set_reads_archive(*device, true);
 }
 
-void AccountLog::set_reads_archive(DeviceCursor& cursor, bool reads) {
-    if (std::exchange(cursor.reads_archive, reads) == reads) return;
-    account_.worker().spawn("storing who reads the archive", [](std::shared_ptr<Account> account, std::string device, bool does) -> storage::Task<void> {
-        auto storing = account->worker().storage().accounts().set_reads_archive(account->id(), std::move(device), does);
+void AccountLog::set_reads_archive(storage::Device& device, bool reads) {
+    if (std::exchange(device.reads_archive, reads) == reads) return;
+    account_.worker().spawn("storing who reads the archive", [](std::shared_ptr<Account> account, std::string id, bool does) -> storage::Task<void> {
+        auto storing = account->worker().storage().accounts().set_reads_archive(account->id(), std::move(id), does);
         const auto stored = co_await storing;
         if (!stored) log::warn("who reads the archive is not stored", {{"jid", account->jid().text()}, {"why", stored.error().text}});
-    }(account_.shared_from_this(), cursor.device, reads));
+    }(account_.shared_from_this(), device.id, reads));
 }
 
 namespace {

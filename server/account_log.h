@@ -26,9 +26,8 @@ public:
     explicit AccountLog(Account& account) : account_{account} {}
     ~AccountLog() override;
 
-    void open(storage::LogId last, const std::vector<storage::Device>& devices);   // at load
-    void add_device(const storage::Device& device);      // its cursor stands at the end, here and in storage
-    void remove_device(std::string_view device);
+    void open(storage::LogId last) { last_ = last; }     // at load
+    void add_device(storage::Device& device);            // its cursor stands at the end, here and in storage
     // Writing: Passage::keep takes a place, run() writes it. False: refused, too much waits for the database already.
     storage::LogId reserve();
     bool write(Passage& passage);
@@ -56,7 +55,6 @@ public:
     bool is_idle() const { return uncommitted_.empty(); }
 
 private:
-    struct DeviceCursor { std::string device; storage::LogId at = 0; bool reads_archive = false; };
     struct Uncommitted {
         storage::LogId entry;
         xmpp::Stanza stanza;
@@ -74,10 +72,10 @@ private:
     Uncommitted* find_uncommitted(storage::LogId entry);
     bool is_postponed(storage::LogId entry);
     Uncommitted* next_postponed(storage::LogId after);
-    DeviceCursor* cursor_of(const std::string& device);
+    storage::Device* device_of(const Session& session);   // whose cursor and reads_archive are changed here alone
     void start(Session& session);
     void wait_for_client(Session& session);
-    void set_reads_archive(DeviceCursor& cursor, bool reads);
+    void set_reads_archive(storage::Device& device, bool reads);
     void settled(storage::LogId entry, const storage::Result<void>& committed, Receipt* receipt);
     bool is_owed_before(const Session& asking, storage::LogId entry) const;
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);
@@ -88,7 +86,6 @@ private:
     std::vector<Uncommitted> uncommitted_;   // by rising place; empty most of the time
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once
-    std::vector<DeviceCursor> cursors_;
     std::unique_ptr<net::Timer> patience_;   // while something is postponed beyond its turn
 };
 

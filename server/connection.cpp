@@ -34,14 +34,16 @@ Connection::Connection(Worker& worker, int socket, std::string peer_address, boo
       peer_address_{std::move(peer_address)},
       last_input_{worker.loop.now()},
       socket_{socket},
-      direct_tls_{direct_tls} {}
+      direct_tls_{direct_tls} {
+    may_wait_ = true;
+}
 
 Connection::~Connection() {
     worker_->loop.forget(*this);
     if (polled_) worker_->loop.remove(socket_);
     tls_.reset();
     ::close(socket_);
-    worker_->server.leave(peer_address_, !stream_->authenticated_as().empty());
+    worker_->server.leave(peer_address_, stream_->is_authenticated());
 }
 
 void Connection::start() {
@@ -151,8 +153,7 @@ void Connection::start_tls() {
 
 void Connection::begin_tls() {
     tls_wanted_ = false;
-    tls_context_ = worker_->server.tls();
-    tls_.emplace(*tls_context_, socket_, direct_tls_ ? "xmpp-client" : "");
+    tls_.emplace(*worker_->server.tls(), socket_, direct_tls_ ? "xmpp-client" : "");
     handshaking_ = true;
     continue_handshake();
 }
@@ -324,6 +325,7 @@ void Connection::on_timer() {
 }
 
 void Connection::session_begins() {
+    may_wait_ = false;
     last_input_ = worker_->loop.now();
     timer_.start(worker_->loop, worker_->config->limits.idle, [this] { on_timer(); });
 }

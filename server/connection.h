@@ -61,7 +61,6 @@ private:
     Worker* worker_;
     std::shared_ptr<Stream> stream_;
     std::optional<net::Tls> tls_;
-    std::shared_ptr<net::TlsContext> tls_context_;   // kept while the TLS object needs it
     std::vector<xmpp::Wire> outbox_;                 // from first_ on
     std::size_t first_ = 0;
     std::size_t unsent_ = 0;

@@ -16,7 +16,9 @@ class Listener final : public net::Pollable {
 public:
     // `purpose`: what it was opened for, in the words of the configuration ("c2s 127.0.0.1:5222"). start() begins to accept.
     Listener(Worker& worker, net::Descriptor socket, std::string purpose, bool direct_tls)
-        : worker_{worker}, socket_{std::move(socket)}, purpose_{std::move(purpose)}, direct_tls_{direct_tls} {}
+        : worker_{worker}, socket_{std::move(socket)}, purpose_{std::move(purpose)}, direct_tls_{direct_tls} {
+        may_wait_ = true;
+    }
 
     void start();                          // on the worker's thread
     void stop();                           // on the worker's thread

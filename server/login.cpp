@@ -40,7 +40,7 @@ const auth::Channel& Stream::channel() const {
 std::vector<std::string> Stream::mechanisms() const {
     auto offered = auth::offered_mechanisms(channel(), !worker_->config->c2s.require_tls && worker_->config->auth.plain);
     if (!worker_->config->auth.plain) std::erase(offered, "PLAIN");
-    const auto lacks = worker_->server.partial_accounts().lacks(claimed_);
+    const auto lacks = worker_->server.partial_accounts().lacks(login_->claimed);
     std::erase_if(offered, [&](const std::string& name) {
         const auto scram = auth::parse_scram_mechanism(name);
         return scram && lacks[static_cast<std::size_t>(scram->hash)];
@@ -86,7 +86,7 @@ void Stream::authenticate(std::string_view mechanism, const std::optional<std::s
     const auto scram = auth::parse_scram_mechanism(mechanism);
     login_->hash = scram ? std::optional{scram->hash} : std::nullopt;
     if (!login_->exchange && is_offered)
-        login_->exchange = auth::begin_exchange(mechanism, channel(), domain_, !worker_->config->c2s.require_tls, protection);
+        login_->exchange = auth::begin_exchange(mechanism, channel(), login_->domain, !worker_->config->c2s.require_tls, protection);
     if (!login_->exchange) return refuse(SaslCondition::invalid_mechanism);
     if (initial) return respond(*initial);
     xmpp::XmlWriter w;
@@ -122,7 +122,7 @@ storage::Task<void> Stream::look_up(std::string username) {
     const auto self = shared_from_this();
     hold();
     auth::Credentials credentials;
-    const auto jid = xmpp::Jid::from_parts(username, domain_, {});
+    const auto jid = xmpp::Jid::from_parts(username, login_->domain, {});
     storage::Result<std::optional<storage::Account>> found{std::optional<storage::Account>{}};
     if (jid) {
         auto task = worker_->storage().accounts().find(*jid);
@@ -194,7 +194,7 @@ storage::Task<void> Stream::spend_token(const storage::Account& account, auth::S
 }
 
 // XEP-0388 §2.3: than who the stream's header claims to come from.
-bool Stream::is_another(const xmpp::Jid& account) const { return login_->request && !claimed_.empty() && claimed_ != account; }
+bool Stream::is_another(const xmpp::Jid& account) const { return login_->request && !login_->claimed.empty() && login_->claimed != account; }
 
 storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
     const auto self = shared_from_this();
@@ -212,7 +212,7 @@ storage::Task<void> Stream::hash_password(auth::HashPassword wanted) {
 }
 
 void Stream::on_sasl_success(const auth::Success& success) {
-    if (is_another(*xmpp::Jid::from_parts(success.username, domain_, {}))) return refuse(SaslCondition::invalid_authzid);
+    if (is_another(*xmpp::Jid::from_parts(success.username, login_->domain, {}))) return refuse(SaslCondition::invalid_authzid);
     login_->exchange.reset();
     if (login_->request && worker_->host.login_tasks(*this, success)) return;
     succeed(success);
@@ -229,14 +229,15 @@ void Stream::begin_tasks(std::unique_ptr<LoginTasks> tasks) {
 
 // RFC 6120 §6.4.6. From here on the account is known: the stream goes to live where the account does.
 void Stream::succeed(const auth::Success& success) {
-    xmpp::Jid account = *xmpp::Jid::from_parts(success.username, domain_, {});
+    xmpp::Jid account = *xmpp::Jid::from_parts(success.username, login_->domain, {});
     login_->tasks.reset();
     ++worker_->counters.logins;
-    account_ = std::move(account);
-    device_ = success.device;
+    is_authenticated_ = true;
     worker_->server.logged_in(transport_->peer_address());
     phase_ = Phase::bind;
-    Worker& home = worker_->server.worker_of(account_.text());
+    Worker& home = worker_->server.worker_of(account.text());
+    login_->account = std::move(account);
+    login_->device = success.device;
     hold();
     if (login_->request) {
         transport_->move_to(home, [self = shared_from_this(), success] {
@@ -275,7 +276,7 @@ void Stream::refuse(SaslCondition condition, std::string_view text) {
 storage::Task<void> Stream::bind(Stanza request) {
     const auto self = shared_from_this();
     hold();
-    auto task = worker_->load(account_);
+    auto task = worker_->load(login_->account);
     const std::shared_ptr<Account> account = co_await task;
     if (phase_ == Phase::closing) co_return;
     if (!account)
@@ -288,8 +289,8 @@ storage::Task<void> Stream::bind(Stanza request) {
 
 void Stream::announce_session() {
     worker_->host.bound.tell(*session_);
-    log::info("session bound", {{"jid", session_->jid().text()}, {"device", device_}, {"stream", id_}, {"address", transport_->peer_address()}});
-    session_->account().mark_seen(device_);
+    log::info("session bound", {{"jid", session_->jid().text()}, {"device", session_->device()}, {"stream", id_}, {"address", transport_->peer_address()}});
+    session_->account().mark_seen(session_->device());
 }
 
 IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& request) {
@@ -302,7 +303,7 @@ IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& r
 
 std::optional<xmpp::StanzaError> Stream::take_resource(const std::shared_ptr<Account>& account, const std::string& wanted) {
     // Between login and now its key may have been replaced, and the account disabled.
-    if (!account->device(device_) || account->record().disabled) return xmpp::StanzaError{Condition::not_authorized};
+    if (!account->device(login_->device) || account->record().disabled) return xmpp::StanzaError{Condition::not_authorized};
 
     // §7.6, §7.7
     std::string resource = auth::random_token(9);
@@ -317,7 +318,7 @@ std::optional<xmpp::StanzaError> Stream::take_resource(const std::shared_ptr<Acc
     if (account->sessions().size() >= worker_->config->limits.sessions_per_account)  // §7.6.2.1
         return xmpp::StanzaError{xmpp::ErrorType::wait, Condition::resource_constraint};
 
-    take_session(std::make_shared<Session>(account, account->jid().with_resource(resource), device_, this));
+    take_session(std::make_shared<Session>(account, account->jid().with_resource(resource), login_->device, this));
     account->add(session_);
     return std::nullopt;
 }

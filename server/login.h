@@ -13,6 +13,10 @@
 namespace server {
 
 struct Stream::Login {
+    std::string domain;                     // that the client named
+    xmpp::Jid claimed;                      // bare, from the stream's header; trusted by nobody
+    xmpp::Jid account;                      // bare, once it is known
+    xmpp::SharedText device;                // of the account, that has proved itself
     std::unique_ptr<auth::Exchange> exchange;
     std::string_view ns = xmpp::ns::sasl;   // of the profile that the exchange is spoken in: RFC 6120's, or XEP-0388's
     std::optional<auth::Channel> channel;

@@ -13,7 +13,7 @@
 
 namespace server {
 
-Session::Session(std::shared_ptr<Account> account, xmpp::Jid jid, std::string device, Stream* stream)
+Session::Session(std::shared_ptr<Account> account, xmpp::Jid jid, xmpp::SharedText device, Stream* stream)
     : account_{std::move(account)},
       jid_{std::move(jid)},
       device_{std::move(device)},
@@ -89,18 +89,21 @@ Session::Drained Session::drained(std::size_t unsent) { return {*this, unsent}; 
 bool Session::Drained::await_ready() const { return !session.stream_ || session.stream_->transport().unsent() < unsent; }
 
 void Session::Drained::await_suspend(std::coroutine_handle<> waiter) {
-    session.waiting_for_drain_.push_back({waiter, unsent});
+    if (!session.waiting_for_drain_) session.waiting_for_drain_ = std::make_unique<std::vector<DrainWaiter>>();
+    session.waiting_for_drain_->push_back({waiter, unsent});
 }
 
 void Session::on_drained() {
+    if (!waiting_for_drain_) return;
     const std::shared_ptr<Session> self = shared_from_this();
-    for (std::size_t i = 0; i < waiting_for_drain_.size();) {
-        if (stream_ && stream_->transport().unsent() >= waiting_for_drain_[i].unsent) {
+    std::vector<DrainWaiter>& waiting = *waiting_for_drain_;
+    for (std::size_t i = 0; i < waiting.size();) {
+        if (stream_ && stream_->transport().unsent() >= waiting[i].unsent) {
             ++i;
             continue;
         }
-        const std::coroutine_handle<> waiter = waiting_for_drain_[i].handle;
-        waiting_for_drain_.erase(waiting_for_drain_.begin() + static_cast<std::ptrdiff_t>(i));
+        const std::coroutine_handle<> waiter = waiting[i].handle;
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
         waiter.resume();
     }
 }

@@ -21,6 +21,7 @@
 #include "server/net/loop.h"
 #include "server/slots.h"
 #include "xmpp/jid.h"
+#include "xmpp/shared_text.h"
 
 namespace server {
 
@@ -30,14 +31,14 @@ class Worker;
 
 class Session final : public std::enable_shared_from_this<Session> {
 public:
-    Session(std::shared_ptr<Account> account, xmpp::Jid jid, std::string device, Stream* stream);
+    Session(std::shared_ptr<Account> account, xmpp::Jid jid, xmpp::SharedText device, Stream* stream);
     ~Session();
 
     const xmpp::Jid& jid() const { return jid_; }
     Account& account() const { return *account_; }
     const std::shared_ptr<Account>& shared_account() const { return account_; }
     Worker& worker() const;
-    const std::string& device() const { return device_; }
+    const xmpp::SharedText& device() const { return device_; }   // its id
     Stream* stream() const { return stream_; }       // nullptr: the connection is gone, a module keeps the session
     void attach(Stream* stream) { stream_ = stream; }
     void detach();                                   // nobody waits for the socket any more, or for acks of what is not stored
@@ -97,14 +98,14 @@ private:
 
     std::shared_ptr<Account> account_;
     xmpp::Jid jid_;
-    std::string device_;
+    xmpp::SharedText device_;
     Stream* stream_;
     Slots slots_;
     storage::Time bound_at_;
     xmpp::Stanza presence_;
     std::unique_ptr<std::set<xmpp::Jid>> directed_;
     struct DrainWaiter { std::coroutine_handle<> handle; std::size_t unsent; };
-    std::vector<DrainWaiter> waiting_for_drain_;
+    std::unique_ptr<std::vector<DrainWaiter>> waiting_for_drain_;   // seldom anybody
     std::vector<Outstanding> outstanding_;           // the first arrived_ of them are outstanding no more
     std::size_t arrived_ = 0;
     std::int16_t priority_ = 0;

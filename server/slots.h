@@ -46,6 +46,23 @@ private:
     std::unique_ptr<std::byte[]> block_;
 };
 
+// A slot's value that most owners never set: as small as a pointer until then.
+template <class T>
+class Seldom {
+public:
+    const T& get() const {
+        static const T unset{};
+        return value_ ? *value_ : unset;
+    }
+    T& set() {
+        if (!value_) value_ = std::make_unique<T>();
+        return *value_;
+    }
+
+private:
+    std::unique_ptr<T> value_;
+};
+
 // SessionSlot<bool> enabled_{host};  …  enabled_[session] = true;
 template <class Owner, class T>
 class Slot {

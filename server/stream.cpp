@@ -27,6 +27,12 @@ Stream::Stream(Worker& worker, Transport& transport)
 
 Stream::~Stream() = default;
 
+std::string Stream::domain() const { return login_ ? login_->domain : session_ ? std::string{session_->jid().domainpart()} : std::string{}; }
+
+xmpp::SharedText Stream::device() const { return login_ ? login_->device : session_ ? session_->device() : xmpp::SharedText{}; }
+
+xmpp::Jid Stream::authenticated_as() const { return login_ ? login_->account : session_ ? session_->account().jid() : xmpp::Jid{}; }
+
 void Stream::arrive(Worker& worker) {
     worker_ = &worker;
     framer_.set_limits(worker.login_limits);
@@ -91,16 +97,16 @@ void Stream::go_on() {
 void Stream::on_header(std::string_view bytes) {
     auto header = worker_->parser->parse_header(bytes);
     if (!header) return close(header.error());
-    domain_ = worker_->config->domains.front();
+    login_->domain = worker_->config->domains.front();
     if (!header->to.empty()) {
         const auto to = xmpp::normalise_domainpart(header->to);
         if (!to || !worker_->config->is_local(*to)) return close(StreamError{StreamCondition::host_unknown});  // §4.9.3.6
-        domain_ = *to;
+        login_->domain = *to;
     }
     // §4.7.5: no version means 0.9, which knows no features.
     if (header->version.empty() || header->version.starts_with("0")) return close(StreamError{StreamCondition::unsupported_version});
     const auto claimed = xmpp::Jid::parse(header->from);
-    claimed_ = claimed ? claimed->bare() : xmpp::Jid{};
+    login_->claimed = claimed ? claimed->bare() : xmpp::Jid{};
     lang_ = header->lang.size() <= longest_lang ? header->lang : std::string{};
     if (!header->extra_prefixes.empty()) header_ = std::make_unique<xmpp::StreamHeader>(std::move(*header));
     else header_.reset();
@@ -176,7 +182,6 @@ bool Stream::take_nonza(const NonzaTable& nonzas, const Stanza& element) {
 void Stream::take_session(std::shared_ptr<Session> session) {
     session_ = std::move(session);
     session_->attach(this);
-    device_ = session_->device();
     phase_ = Phase::session;
     framer_.set_limits(worker_->limits);
     login_.reset();
@@ -225,10 +230,10 @@ void Stream::send_xml(std::string_view xml) { send(xmpp::Wire{xml}); }
 
 void Stream::send_header() {
     if (std::exchange(header_sent_, true)) return;
-    id_ = auth::random_token(12);
+    id_ = auth::random_token(11);   // 15 characters: nothing on the heap
     std::string header = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
                          "xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='" + id_ + "' from='";
-    xmpp::append_escaped_attribute(header, domain_.empty() ? worker_->config->domains.front() : domain_);
+    xmpp::append_escaped_attribute(header, domain().empty() ? worker_->config->domains.front() : domain());
     header += "'>";
     send_xml(header);
 }
@@ -327,7 +332,7 @@ void Stream::extend_login(net::Duration time) {
 }
 
 bool Stream::may_register() const {
-    return account_.empty() && transport_ && (transport_->is_encrypted() || !worker_->config->c2s.require_tls);
+    return !is_authenticated_ && transport_ && (transport_->is_encrypted() || !worker_->config->c2s.require_tls);
 }
 
 storage::Task<void> Stream::ask_before_login(Stanza request) {
@@ -341,7 +346,7 @@ storage::Task<void> Stream::ask_before_login(Stanza request) {
         co_return;
     }
     hold();
-    IqBeforeLogin iq{*worker_, weak_from_this(), request, payload, transport_->peer_address(), domain_, transport_->is_encrypted()};
+    IqBeforeLogin iq{*worker_, weak_from_this(), request, payload, transport_->peer_address(), domain(), transport_->is_encrypted()};
     auto task = found->second.start(found->second.module, std::move(iq));
     const IqReply answer = co_await task;
     reply(request, answer);

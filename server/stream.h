@@ -14,6 +14,7 @@
 #include "server/session.h"
 #include "xmpp/framer.h"
 #include "xmpp/parser.h"
+#include "xmpp/shared_text.h"
 #include "xmpp/wire.h"
 #include "xmpp/xml_writer.h"
 
@@ -67,9 +68,10 @@ public:
     void take_session(std::shared_ptr<Session> session);
     void let_go_of_session() { session_ = nullptr; }
     const std::string& id() const { return id_; }        // of the stream, for logs
-    const std::string& domain() const { return domain_; }   // the virtual host that the client named
-    const std::string& device() const { return device_; }
-    const xmpp::Jid& authenticated_as() const { return account_; }   // bare; empty before
+    std::string domain() const;                          // the virtual host that the client named
+    xmpp::SharedText device() const;
+    xmpp::Jid authenticated_as() const;                  // bare; empty before
+    bool is_authenticated() const { return is_authenticated_; }   // or was, before it ended
     // SASL, in the words of RFC 6120, or of XEP-0388 when `request` is its <authenticate/>. login.cpp
     std::vector<std::string> mechanisms() const;
     const auth::Channel& channel() const;                // while logging in; asked of the transport once, since it is computed
@@ -134,13 +136,12 @@ private:
     std::unique_ptr<Login> login_;
     std::unique_ptr<xmpp::StreamHeader> header_;         // kept only when it declared extra prefixes
     std::string pending_;                                // the incomplete tail, and what waits while held
-    std::string id_, domain_, device_;
-    std::string lang_;                                   // the stream's default for stanzas that name none
-    xmpp::Jid account_;
-    xmpp::Jid claimed_;                                  // bare, from the stream's header; trusted by nobody
+    std::string id_;
+    xmpp::SharedText lang_;                              // the stream's default for stanzas that name none
     xmpp::Framer framer_;
     std::uint16_t held_ = 0;
     Phase phase_ = Phase::secure;
+    bool is_authenticated_ = false;
     bool header_sent_ = false;
     bool taking_ = false;
 };

@@ -64,15 +64,17 @@ Account* Worker::find(std::string_view bare) const {
 
 bool Worker::is_loading(std::string_view bare) const {
     const auto entry = accounts_.find(bare);
-    return entry != accounts_.end() && entry->second.loading;
+    return entry != accounts_.end() && entry->second.fetching;
 }
 
 void Worker::with_account(xmpp::JidView bare, Found found) {
     auto entry = accounts_.find(bare.text());
     if (entry == accounts_.end()) entry = accounts_.try_emplace(std::string{bare.text()}).first;
     if (entry->second.account) return found(entry->second.account.get(), false);
-    entry->second.waiting.push_back(std::move(found));
-    if (!std::exchange(entry->second.loading, true)) spawn("loading an account", fetch(xmpp::Jid{bare}));
+    const bool is_asked_for = entry->second.fetching != nullptr;
+    if (!is_asked_for) entry->second.fetching = std::make_unique<Fetching>();
+    entry->second.fetching->waiting.push_back(std::move(found));
+    if (!is_asked_for) spawn("loading an account", fetch(xmpp::Jid{bare}));
 }
 
 storage::Task<void> Worker::fetch(xmpp::Jid bare) {
@@ -92,7 +94,7 @@ storage::Task<void> Worker::fetch(xmpp::Jid bare) {
     bool complete = items.ok() && last.ok();
     if (complete) {
         account->roster.open(std::move(*items));
-        account->log.open(*last, account->record().devices);
+        account->log.open(*last);
         for (const auto& hook : host.loading.entries()) {
             auto task = hook.call(hook.module, *account);
             const auto loaded = co_await task;
@@ -106,16 +108,12 @@ storage::Task<void> Worker::fetch(xmpp::Jid bare) {
 // Those who waited are called in the order in which they came; one of them may already ask for the account again.
 void Worker::settle(const std::string& bare, const std::shared_ptr<Account>& account, bool failed) {
     const auto entry = accounts_.find(bare);
-    if (entry == accounts_.end()) return;
-    if (std::exchange(entry->second.is_stale, false)) return spawn("loading an account", fetch(*xmpp::Jid::parse(bare)));
-    std::vector<Found> waiting = std::move(entry->second.waiting);
-    if (account) {
-        entry->second.account = account;
-        entry->second.loading = false;
-    } else {
-        accounts_.erase(entry);
-    }
-    for (const Found& found : waiting) found(account.get(), failed);
+    if (entry == accounts_.end() || !entry->second.fetching) return;
+    if (std::exchange(entry->second.fetching->is_stale, false)) return spawn("loading an account", fetch(*xmpp::Jid::parse(bare)));
+    const std::unique_ptr<Fetching> fetched = std::move(entry->second.fetching);
+    if (account) entry->second.account = account;
+    else accounts_.erase(entry);
+    for (const Found& found : fetched->waiting) found(account.get(), failed);
     if (account && account->is_idle()) became_idle(*account);
 }
 
@@ -152,7 +150,7 @@ storage::Task<std::shared_ptr<Account>> Worker::load(xmpp::Jid bare) {
 void Worker::unload(std::string_view bare) {
     const auto entry = accounts_.find(bare);
     if (entry == accounts_.end()) return;
-    if (entry->second.loading) entry->second.is_stale = true;
+    if (entry->second.fetching) entry->second.fetching->is_stale = true;
     if (!entry->second.account) return;
     const std::shared_ptr<Account> account = entry->second.account;
     const auto sessions = account->sessions();
@@ -169,7 +167,7 @@ std::size_t Worker::session_count() const {
 }
 
 std::size_t Worker::loading_count() const {
-    return static_cast<std::size_t>(std::ranges::count_if(accounts_, [](const auto& entry) { return entry.second.loading; }));
+    return static_cast<std::size_t>(std::ranges::count_if(accounts_, [](const auto& entry) { return entry.second.fetching != nullptr; }));
 }
 
 void Worker::became_idle(Account& account) {

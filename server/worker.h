@@ -83,11 +83,13 @@ public:
     const std::optional<xmpp::StreamError>& going_down() const { return going_down_; }
 
 private:
-    struct Entry {
-        std::shared_ptr<Account> account;
-        bool loading = false;
+    struct Fetching {
         bool is_stale = false;                             // what is being fetched was changed meanwhile
         std::vector<Found> waiting;
+    };
+    struct Entry {
+        std::shared_ptr<Account> account;
+        std::unique_ptr<Fetching> fetching;                // while it is loaded
     };
     storage::Task<void> fetch(xmpp::Jid bare);
     void settle(const std::string& bare, const std::shared_ptr<Account>& account, bool failed);

@@ -20,10 +20,13 @@
 #include "storage/task.h"
 #include "xmpp/date_time.h"
 #include "xmpp/jid.h"
+#include "xmpp/shared_text.h"
 #include "xmpp/result.h"
 #include "xmpp/wire.h"
 
 namespace storage {
+
+using xmpp::SharedText;
 
 using AccountId = std::uint64_t;
 using LogId = std::uint64_t;  // position in one account's log: microseconds since 1970 at append, always rising
@@ -37,9 +40,14 @@ inline constexpr std::size_t hash_count = 3;
 struct Verifier {
     std::string stored_key, server_key;  // raw bytes
 };
-// By Hash; empty ones: imported from where there was another hash alone. Without any it is as small as an empty vector.
+// By Hash; empty ones: imported from where there was another hash alone. Without any it is as small as a pointer.
 class Verifiers {
 public:
+    Verifiers() = default;
+    Verifiers(const Verifiers& other) : of_{other.of_ ? std::make_unique<All>(*other.of_) : nullptr} {}
+    Verifiers(Verifiers&&) noexcept = default;
+    Verifiers& operator=(Verifiers other) noexcept { of_.swap(other.of_); return *this; }
+
     Verifier& operator[](std::size_t hash) { return all()[hash]; }
     const Verifier& operator[](std::size_t hash) const { return all()[hash]; }
     auto begin() { return all().begin(); }
@@ -48,45 +56,46 @@ public:
     auto end() const { return all().end(); }
 
 private:
-    std::vector<Verifier>& all() {
-        if (of_.empty()) of_.resize(hash_count);
-        return of_;
+    using All = std::array<Verifier, hash_count>;
+    All& all() {
+        if (!of_) of_ = std::make_unique<All>();
+        return *of_;
     }
-    const std::vector<Verifier>& all() const {
-        static const std::vector<Verifier> none(hash_count);
-        return of_.empty() ? none : of_;
+    const All& all() const {
+        static const All none;
+        return of_ ? *of_ : none;
     }
-    std::vector<Verifier> of_;
+    std::unique_ptr<All> of_;
 };
 
 enum class DeviceRole : std::uint8_t { password, primary, companion };  // password: an account without a phone number
 
 struct Device {
-    std::string id;       // random, unique in the account, URL-safe
-    std::string name;     // for humans
+    SharedText id;        // random, unique in the account, URL-safe
+    SharedText name;      // for humans
     DeviceRole role = DeviceRole::password;
+    bool reads_archive = false;   // it fetches what it lacks from the archive by itself (XEP-0313)
     Verifiers verifiers;
     LogId cursor = 0;     // the last log entry that the device is known to have
-    bool reads_archive = false;   // it fetches what it lacks from the archive by itself (XEP-0313)
     Time created{}, last_seen{};
-    std::string software;         // what runs on it, in its own words; may be empty, as all that follows
-    std::string linked_by;        // of a companion: the id of the device that approved it
-    std::string identity_key;     // its public key, opaque to the server
-    std::string identity_signature;   // of the device that approved it, over that key
-    std::string omemo_id;         // XEP-0384
-    std::string networks;         // where it may log in from, "10.0.0.0/8 2001:db8::/32"; empty: anywhere
+    SharedText software;         // what runs on it, in its own words; may be empty, as all that follows
+    SharedText linked_by;        // of a companion: the id of the device that approved it
+    SharedText identity_key;     // its public key, opaque to the server
+    SharedText identity_signature;   // of the device that approved it, over that key
+    SharedText omemo_id;         // XEP-0384
+    SharedText networks;         // where it may log in from, "10.0.0.0/8 2001:db8::/32"; empty: anywhere
 };
 
 struct Account {
     AccountId id = 0;
     Jid jid;              // bare
-    std::string phone;    // E.164, or empty
-    std::string salt;     // raw bytes
+    SharedText phone;     // E.164, or empty
+    SharedText salt;      // raw bytes
     std::uint32_t iterations = 0;
-    Time created{};
     bool disabled = false;
-    Time last_logout{};          // XEP-0012: when the last available resource went
-    std::string last_status;     // and the status text it left
+    Time created{};
+    Time last_logout{};       // XEP-0012: when the last available resource went
+    SharedText last_status;   // and the status text it left
     std::vector<Device> devices;
 };
 

@@ -37,7 +37,7 @@ Json device_rows(const std::vector<storage::Device>& devices, const Json& sessio
         std::string push;   // services and nodes, as XEP-0357 has them
         for (const storage::PushRegistration& registration : woken)
             if (registration.device == device.id) push.append(push.empty() ? "" : ", ").append(registration.service.text()).append(registration.node.empty() ? "" : " ").append(registration.node);
-        const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id; });
+        const auto connected = std::count_if(sessions.begin(), sessions.end(), [&](const Json& session) { return session["device"] == device.id.view(); });
         rows.push_back({{"id", device.id}, {"name", device.name}, {"role", server::to_string(device.role)}, {"software", device.software},
                         {"linked_by", device.linked_by}, {"networks", device.networks}, {"push", std::move(push)}, {"omemo_id", device.omemo_id}, {"sessions", connected}, {"created", time_of(device.created)}, {"last_seen", time_of(device.last_seen)}});
     }

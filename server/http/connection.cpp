@@ -175,7 +175,8 @@ void Connection::have_patience(std::chrono::seconds time) {
 Task<bool> Connection::shake_hands() {
     while (tls_) {
         const Tls::Progress progress = tls_->handshake();
-        if (progress == Tls::Progress::done) co_return true;
+        may_wait_ = progress != Tls::Progress::done;
+        if (!may_wait_) co_return true;
         if (progress != Tls::Progress::want_read && progress != Tls::Progress::want_write) co_return false;
         Ready ready{*this, progress == Tls::Progress::want_read ? EPOLLIN : EPOLLOUT};
         co_await ready;

@@ -54,13 +54,13 @@ public:
     }
 
 private:
-    using Preferences = std::optional<storage::ArchivePreferences>;
+    using Preferences = std::unique_ptr<const storage::ArchivePreferences>;   // nullptr: whatever the server's are
 
     storage::Task<storage::Result<void>> load(Account& account) {
         auto loading = worker_.storage().archive_preferences().load(account.id());
         auto loaded = co_await loading;
         if (!loaded) co_return storage::Failure{loaded.error()};
-        preferences_[account] = std::move(*loaded);
+        if (*loaded) preferences_[account] = std::make_unique<storage::ArchivePreferences>(std::move(**loaded));
         co_return storage::Result<void>{};
     }
 
@@ -116,7 +116,7 @@ private:
         auto storing = worker_.storage().archive_preferences().store(account->id(), wanted);
         const auto stored = co_await storing;
         if (!stored) co_return std::optional<IqReply>{stored.error()};
-        preferences_[*account] = std::move(wanted);
+        preferences_[*account] = std::make_unique<storage::ArchivePreferences>(std::move(wanted));
         co_return std::optional<IqReply>{};
     }
 

@@ -48,7 +48,7 @@ private:
         auto loading = worker_.storage().block_lists().load(account.id());
         const auto blocked = co_await loading;
         if (!blocked) co_return storage::Failure{blocked.error()};
-        for (const Jid& jid : *blocked) list_[account].insert(jid.text());
+        for (const Jid& jid : *blocked) list_[account].set().insert(jid.text());
         co_return storage::Result<void>{};
     }
 
@@ -78,7 +78,7 @@ private:
 
     // XEP-0045 §7.8.2: by way of a room, whose invitation it is stands inside.
     bool is_on_behalf_of_blocked(Account& account, const xmpp::Stanza& message) const {
-        if (list_[account].empty() || message.kind() != xmpp::Kind::message) return false;
+        if (list_[account].get().empty() || message.kind() != xmpp::Kind::message) return false;
         const xmpp::Element x = message.child("x", xmpp::ns::muc_user);
         for (const std::string_view name : {"invite", "decline"})
             if (const auto by = Jid::parse(x.child(name, xmpp::ns::muc_user).attr("from")); by && is_blocked(account, *by)) return true;
@@ -86,7 +86,7 @@ private:
     }
 
     bool is_blocked(Account& account, JidView jid) const {
-        const BlockList& list = list_[account];
+        const BlockList& list = list_[account].get();
         if (list.empty() || jid.bare() == account.jid().view()) return false;
         if (jid.localpart().empty() && jid.domainpart() == account.jid().domainpart()) return false;
         return is_in(list, jid);
@@ -103,7 +103,7 @@ private:
         if (iq.session) wants_pushes_[*iq.session] = true;
         xmpp::XmlWriter w;
         w.open("blocklist", ns);
-        for (const std::string& jid : list_[*iq.account]) w.open("item").attr("jid", jid).close();
+        for (const std::string& jid : list_[*iq.account].get()) w.open("item").attr("jid", jid).close();
         return w.take();
     }
 
@@ -117,7 +117,7 @@ private:
         // The roster stays as it is until contacts have been told, and lists are changed one after the other.
         auto turning = iq.account->roster.turn();
         const auto turn = co_await turning;
-        BlockList& list = list_[*iq.account];
+        BlockList& list = list_[*iq.account].set();
         std::vector<Jid> fresh;
         for (const Jid& jid : *named)
             if (!list.contains(jid.text())) fresh.push_back(jid);
@@ -141,7 +141,7 @@ private:
 
         auto turning = iq.account->roster.turn();
         const auto turn = co_await turning;
-        BlockList& list = list_[*iq.account];
+        BlockList& list = list_[*iq.account].set();
         std::vector<Jid> gone;
         if (named->empty()) {
             for (const std::string& jid : list)
@@ -234,7 +234,7 @@ private:
     }
 
     Worker& worker_;
-    AccountSlot<BlockList> list_;
+    AccountSlot<Seldom<BlockList>> list_;
     SessionSlot<bool> wants_pushes_;
     std::uint64_t pushes_ = 0;
 };

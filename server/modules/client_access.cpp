@@ -34,7 +34,7 @@ bool is_connected(const Account& account, const Device& device) {
 
 std::string title_of(const Device& device) {
     const std::string name = device.name.empty() ? device.id : device.name;
-    return device.software.empty() ? name : name + " (" + device.software + ")";
+    return device.software.empty() ? name : name + " (" + std::string{device.software} + ")";
 }
 
 xmpp::FormField choice(std::string_view var, std::string_view label) {
@@ -82,7 +82,7 @@ private:
         if (!woken) co_return IqReply{woken.error()};
         xmpp::XmlWriter w;
         w.open("clients", ns);
-        for (const Device& device : *devices) write(w, *iq.account, device, std::ranges::find(*with_token, device.id) != with_token->end(), *woken);
+        for (const Device& device : *devices) write(w, *iq.account, device, std::ranges::find(*with_token, std::string{device.id}) != with_token->end(), *woken);
         co_return IqReply{w.take()};
     }
 

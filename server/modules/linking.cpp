@@ -199,7 +199,7 @@ private:
     void tell_others(Account& account, const Device& device) {
         const Device* const by = account.device(device.linked_by);
         std::string text = "A new device was linked to your account: " + title_of(device.name, device.software);
-        if (by && !by->name.empty()) text += ", approved by " + by->name;
+        if (by && !by->name.empty()) text.append(", approved by ").append(by->name.view());
         text += ". If you did not expect this, remove it and register your number again.";
         xmpp::XmlWriter w;
         w.open("message").attr("from", account.jid().domainpart()).attr("to", account.jid().text()).attr("id", auth::random_token(9));

@@ -49,7 +49,7 @@ struct Upgrading final : LoginTasks {
 };
 
 const storage::Device* find_device(const storage::Account& account, std::string_view id) {
-    const auto found = std::ranges::find(account.devices, id, &storage::Device::id);
+    const auto found = std::ranges::find_if(account.devices, [id](const storage::Device& device) { return device.id == id; });
     return found == account.devices.end() ? nullptr : &*found;
 }
 

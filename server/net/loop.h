@@ -51,9 +51,13 @@ private:
 class Pollable {
 public:
     virtual void on_ready(std::uint32_t events) = 0;  // EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR
+    bool may_wait() const { return may_wait_; }
 
 protected:
     ~Pollable() = default;
+    // While nobody is logged in there: the others are served first, and it gets a few milliseconds of a turn with its like.
+    // A thousand handshakes keep no message waiting.
+    bool may_wait_ = false;
 };
 
 // Work to do once at the end of the turn (flush a socket). Intrusive: being listed costs nothing.
@@ -140,6 +144,9 @@ private:
     bool drain_mailbox();
     bool fire_timers();
     bool poll(Duration wait);
+    void dispatch(int fd, std::uint32_t events);
+    void serve_who_may_wait();
+    bool end_turn();
 
     std::string name_;
     const Clock& clock_;
@@ -150,6 +157,8 @@ private:
     std::vector<EndOfTurn*> end_of_turn_, after_output_;
     std::vector<EndOfTurn*> ending_;
     std::vector<Pollable*> pollables_;        // by file descriptor
+    struct Ready { int fd; std::uint32_t events; };
+    std::vector<Ready> may_wait_;             // until the others of this turn are served
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> waiting_{0};     // in the mailbox
 

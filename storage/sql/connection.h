@@ -60,6 +60,7 @@ public:
     Value(Time time) : number_{time.time_since_epoch().count()} {}
     Value(std::string_view text) : type_{Type::text}, view_{text} {}
     Value(const std::string& text) : type_{Type::text}, view_{text} {}
+    Value(const SharedText& text) : type_{Type::text}, view_{text.view()} {}
     Value(const char* text) : type_{Type::text}, view_{text} {}
     Value(Bytes bytes) : type_{Type::bytes}, view_{bytes.view} {}
 

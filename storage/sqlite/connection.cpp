@@ -195,8 +195,9 @@ public:
         connection->execute("PRAGMA synchronous = FULL");
         connection->execute("PRAGMA foreign_keys = ON");
         connection->execute("PRAGMA temp_store = MEMORY");
-        connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -32000"
-                                                      : "PRAGMA cache_size = -8000");
+        // The inner pages of ten million rows; the system keeps the others.
+        connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -2000"
+                                                      : "PRAGMA cache_size = -256");
         if (purpose == Purpose::write && !is_single()) checkpoints_.follow(database);
         if (settings_.most_pages > 0) {
             connection->execute("PRAGMA max_page_count = " + std::to_string(settings_.most_pages));

@@ -22,7 +22,7 @@ struct Household : Door {
 
     explicit Household(auth::LinkRules rules = {})
         : linking{rules, seen, hashes, "secret", [this] { return now; },
-                  [this](const storage::Jid& jid, const storage::Device& device) { added.push_back(jid.text() + " " + device.id); }},
+                  [this](const storage::Jid& jid, const storage::Device& device) { added.push_back(jid.text() + " " + std::string{device.id}); }},
           phone{register_now()} {}
 
     Linking::Code ask(const Linking::Companion& companion = {}) {
