@@ -33,7 +33,7 @@ def arguments():
     parser.add_argument("--list", action="store_true", help="names the rows")
     parser.add_argument("--cores", default="0,1", help="core of the servers, core of the generator")
     parser.add_argument("--nice", type=int, default=0, help="of servers and generator; below 0 where others use the machine")
-    parser.add_argument("--out", default="", help="directory for results.jsonl, table.md, chart.svg and the servers' own; kept")
+    parser.add_argument("--out", default="", help="directory for results.jsonl, table.md, chart.svg and the servers' own; kept, and gone on with")
     return parser.parse_args()
 
 
@@ -42,9 +42,18 @@ class Comparison:
         self.options = options
         self.directory = directory
         self.server_core, self.generator_core = options.cores.split(",")
-        self.results = {}  # (row, server) -> runs
+        self.results = self.earlier_results()  # (row, server) -> runs
         self.running = {}  # (server, archives) -> Server
         self.log = open(os.path.join(directory, "results.jsonl"), "a")
+
+    def earlier_results(self):
+        """Of a run with the same --out, which is gone on with."""
+        results = {}
+        path = os.path.join(self.directory, "results.jsonl")
+        for line in open(path) if os.path.exists(path) else ():
+            run = json.loads(line)
+            results.setdefault((run.pop("row"), run.pop("server")), []).append(run)
+        return results
 
     def server(self, name, archives):
         """Running, with its accounts and their contacts."""
@@ -99,9 +108,10 @@ class Comparison:
     def run(self, rows, rounds):
         names = self.options.servers.split(",")
         for row in rows:
-            for _ in range(0 if row.source else 1 if row.is_long else rounds):
+            for before in range(0 if row.source else 1 if row.is_long else rounds):
                 for name in names:
-                    self.play(row, name)
+                    if len(self.results.get((row.name, name), [])) <= before:
+                        self.play(row, name)
         return [self.line(row, names) for row in rows]
 
     def median(self, row, name):
