@@ -2,10 +2,8 @@
 // The event loop: mailbox, timers, sockets, end of turn, in that order, every turn.
 #include "server/net/loop.h"
 
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,7 +19,7 @@ Duration SystemClock::steady() const {
 }
 
 constexpr std::chrono::milliseconds time_for_who_may_wait{2};
-constexpr std::chrono::microseconds slice{200};
+constexpr std::size_t most_events = 2048;   // of a turn: who may wait shall not fill it while others stand behind them
 
 // ---- timers ----------------------------------------------------------------------------------------------------------
 
@@ -87,27 +85,7 @@ bool Loop::discard() {
     return !dropped.empty();  // letting go of them may post more
 }
 
-namespace {
-
-// Linux 6.12: it is run soon after something has come, also where others have its core for themselves just now (the threads
-// of a database, a compiler). It gets no more time for that. Elsewhere nothing changes.
-void ask_for_short_slices() {
-    struct {   // sched_attr, which glibc 2.36 does not know and <linux/sched/types.h> cannot say beside it
-        std::uint32_t size, policy;
-        std::uint64_t flags;
-        std::int32_t nice;
-        std::uint32_t priority;
-        std::uint64_t runtime, deadline, period;
-    } wanted{};
-    if (::syscall(SYS_sched_getattr, 0, &wanted, sizeof wanted, 0) != 0 || wanted.policy != SCHED_OTHER) return;
-    wanted.runtime = std::chrono::nanoseconds{slice}.count();
-    ::syscall(SYS_sched_setattr, 0, &wanted, 0);
-}
-
-}  // namespace
-
 void Loop::run() {
-    ask_for_short_slices();
     while (!stopping_) turn(Duration::max());
 }
 
@@ -185,7 +163,7 @@ bool Loop::poll(Duration wait) {
         const auto rounded_up = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
         milliseconds = static_cast<int>(std::min<std::int64_t>(rounded_up, 3600 * 1000));
     }
-    std::array<epoll_event, 512> events;
+    std::array<epoll_event, most_events> events;
     const int count = ::epoll_wait(epoll_, events.data(), events.size(), milliseconds);
     now_ = clock_.steady();
     bool worked = false;
@@ -196,7 +174,8 @@ bool Loop::poll(Duration wait) {
             [[maybe_unused]] const auto got = ::read(wake_, &drained, sizeof drained);
             continue;
         }
-        if (pollables_[fd] && pollables_[fd]->may_wait()) may_wait_.push_back({fd, events[i].events});
+        const bool leaves = events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        if (pollables_[fd] && (leaves || pollables_[fd]->may_wait())) may_wait_.push_back({fd, events[i].events});
         else dispatch(fd, events[i].events);
         worked = true;
     }
@@ -218,11 +197,18 @@ void Loop::serve_who_may_wait() {
     may_wait_.clear();
 }
 
+namespace {
+
+// Who reads is told of the end of the peer's half as well.
+std::uint32_t with_leaving(std::uint32_t events) { return events & EPOLLIN ? events | EPOLLRDHUP : events; }
+
+}  // namespace
+
 void Loop::add(int fd, std::uint32_t events, Pollable& pollable) {
     if (static_cast<std::size_t>(fd) >= pollables_.size()) pollables_.resize(fd + 64);
     pollables_[fd] = &pollable;
     epoll_event event{};
-    event.events = events;
+    event.events = with_leaving(events);
     event.data.fd = fd;
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
         throw std::system_error{errno, std::generic_category(), "epoll_ctl add"};
@@ -232,7 +218,7 @@ void Loop::change(int fd, std::uint32_t events, Pollable& pollable) {
     assert(pollables_.at(fd) == &pollable);
     pollables_[fd] = &pollable;
     epoll_event event{};
-    event.events = events;
+    event.events = with_leaving(events);
     event.data.fd = fd;
     ::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
 }

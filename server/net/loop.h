@@ -55,8 +55,8 @@ public:
 
 protected:
     ~Pollable() = default;
-    // While nobody is logged in there: the others are served first, and it gets a few milliseconds of a turn with its like.
-    // A thousand handshakes keep no message waiting.
+    // While nobody is logged in there: the others are served first, and it gets a few milliseconds of a turn with its like,
+    // and with those whose peer has gone. A thousand handshakes keep no message waiting, nor do a thousand broken connections.
     bool may_wait_ = false;
 };
 

@@ -195,8 +195,9 @@ public:
         connection->execute("PRAGMA synchronous = FULL");
         connection->execute("PRAGMA foreign_keys = ON");
         connection->execute("PRAGMA temp_store = MEMORY");
-        // The inner pages of ten million rows; the system keeps the others.
-        connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -2000"
+        // A writer changes pages all over: with 2 MB it wrote some of them several times in one commit. For readers the
+        // system's cache does as well.
+        connection->execute(purpose == Purpose::write ? "PRAGMA cache_size = -8000"
                                                       : "PRAGMA cache_size = -256");
         if (purpose == Purpose::write && !is_single()) checkpoints_.follow(database);
         if (settings_.most_pages > 0) {

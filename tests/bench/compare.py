@@ -85,14 +85,13 @@ class Comparison:
         return json.loads(done.stdout)
 
     def play(self, row, name):
-        if row.fresh and (name, row.archives) in self.running:
-            server = self.running[name, row.archives]
-            server.stop()
-            server.start()
         kind = KINDS[name]
         if (kind.only_archives and not row.archives) or (row.modern and kind is not servers.Tern):
             return
         server = self.server(name, row.archives)
+        if row.fresh:  # also when it has just made the accounts: what that took would be filled before anything grows
+            server.stop()
+            server.start()
         if (server.is_raw and not row.raw) or (row.rooms and not server.rooms):
             return
         run = self.generate(server, row.work(self.results, name))

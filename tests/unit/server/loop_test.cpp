@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,4 +83,65 @@ TEST_CASE("one who may wait is served in each turn, however long it takes", "[lo
     clock.advance(1h);
     loop.turn(0us);
     CHECK_FALSE(served.empty());
+}
+
+namespace {
+
+// A connection that is logged in. It notes what it is told, and closes when the peer has gone, which takes a millisecond.
+class Connection final : public server::net::Pollable {
+public:
+    Connection(server::net::Loop& loop, server::net::ManualClock& clock, std::vector<std::string>& served) : loop_{loop}, clock_{clock}, served_{served} {
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_) == 0);
+        loop_.add(ends_[0], EPOLLIN, *this);
+    }
+    ~Connection() {
+        loop_.remove(ends_[0]);
+        ::close(ends_[0]);
+        hang_up();
+    }
+    void say(char c) { REQUIRE(::send(ends_[1], &c, 1, 0) == 1); }
+    void hang_up() {
+        if (ends_[1] >= 0) ::close(ends_[1]);
+        ends_[1] = -1;
+    }
+
+private:
+    void on_ready(std::uint32_t) override {
+        char said = 0;
+        clock_.advance(1ms);
+        if (::recv(ends_[0], &said, 1, 0) == 1) return served_.push_back({said});
+        served_.emplace_back("gone");
+        loop_.remove(ends_[0]);
+    }
+
+    server::net::Loop& loop_;
+    server::net::ManualClock& clock_;
+    std::vector<std::string>& served_;
+    int ends_[2] = {-1, -1};
+};
+
+}  // namespace
+
+TEST_CASE("those whose peer has gone keep nobody waiting, and lose nothing they had said", "[loop]") {
+    server::net::ManualClock clock;
+    server::net::Loop loop{"loop", clock};
+    std::vector<std::string> served;
+    std::vector<std::unique_ptr<Connection>> connections;
+    constexpr int leaving = 100;
+    for (int i = 0; i <= leaving; ++i) connections.push_back(std::make_unique<Connection>(loop, clock, served));
+    for (int i = 0; i < leaving; ++i) {
+        if (i == 50) connections[i]->say('l');   // its last word
+        connections[i]->hang_up();
+    }
+    connections.back()->say('h');
+
+    REQUIRE(loop.turn(0us));
+    REQUIRE_FALSE(served.empty());
+    CHECK(served.front() == "h");
+    CHECK(served.size() < 10);
+
+    for (int turns = 0; turns < 2 * leaving && loop.turn(0us); ++turns) {
+    }
+    CHECK(std::ranges::count(served, "gone") == leaving);
+    CHECK(std::ranges::count(served, "l") == 1);
 }
