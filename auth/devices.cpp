@@ -2,7 +2,6 @@
 // As PLAIN does it (sasl.h), so that there is one judge of keys.
 #include "auth/devices.h"
 
-#include <algorithm>
 
 #include "auth/hash_pool.h"
 #include "auth/registration.h"
@@ -44,12 +43,8 @@ storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_k
 storage::Task<storage::Result<Revoked>> revoke_device(storage::Storage& storage, storage::Account account, std::string by, std::string device) {
     using Answer = storage::Result<Revoked>;
     using storage::DeviceRole;
-    const auto find = [&](const std::string& id) {
-        const auto found = std::ranges::find_if(account.devices, [&](const storage::Device& known) { return known.id == id; });
-        return found == account.devices.end() ? nullptr : &*found;
-    };
-    const storage::Device* const asking = find(by);
-    const storage::Device* const gone = find(device);
+    const storage::Device* const asking = account.device(by);
+    const storage::Device* const gone = account.device(device);
     if (!asking) co_return Answer{Revoked::not_allowed};
     if (!gone) co_return Answer{Revoked::no_such_device};
     if (asking->role == DeviceRole::companion && asking != gone) co_return Answer{Revoked::not_allowed};

@@ -46,11 +46,6 @@ void Account::remove(Session& session) {
     if (is_idle()) worker_.became_idle(*this);
 }
 
-storage::Device* Account::device(std::string_view id) {
-    const auto found = std::ranges::find_if(record_.devices, [id](const storage::Device& device) { return device.id == id; });
-    return found == record_.devices.end() ? nullptr : &*found;
-}
-
 void Account::set_software(std::string_view device, std::string software) {
     storage::Device* const found = this->device(device);
     if (!found || found->software == software) return;

@@ -33,8 +33,8 @@ public:
     void add_device(storage::Device device);              // what was logged until now is not its to get
     void remove_device(std::string_view device);          // its sessions end with not-authorized
     std::span<storage::Device> devices() { return record_.devices; }   // without what proves who they are
-    storage::Device* device(std::string_view id);
-    const storage::Device* device(std::string_view id) const { return const_cast<Account*>(this)->device(id); }
+    storage::Device* device(std::string_view id) { return record_.device(id); }
+    const storage::Device* device(std::string_view id) const { return record_.device(id); }
     // It is here now: remembered, and stored unless that was done a moment ago.
     void mark_seen(std::string_view device, storage::Time::duration moment = std::chrono::minutes{1});
     void set_software(std::string_view device, std::string software);   // remembered here and stored

@@ -231,9 +231,10 @@ void Stream::send_xml(std::string_view xml) { send(xmpp::Wire{xml}); }
 void Stream::send_header() {
     if (std::exchange(header_sent_, true)) return;
     id_ = auth::random_token(11);   // 15 characters: nothing on the heap
+    const std::string named = domain();
     std::string header = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
                          "xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='" + id_ + "' from='";
-    xmpp::append_escaped_attribute(header, domain().empty() ? worker_->config->domains.front() : domain());
+    xmpp::append_escaped_attribute(header, named.empty() ? worker_->config->domains.front() : named);
     header += "'>";
     send_xml(header);
 }

@@ -5,6 +5,7 @@
 // world does: a database that is down, full or slow is a StorageError.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -13,11 +14,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "storage/result.h"
 #include "storage/rooms.h"
 #include "storage/task.h"
+#include "storage/verifiers.h"
 #include "xmpp/date_time.h"
 #include "xmpp/jid.h"
 #include "xmpp/shared_text.h"
@@ -33,41 +36,6 @@ using LogId = std::uint64_t;  // position in one account's log: microseconds sin
 
 // ---- accounts and devices ------------------------------------------------------------------------------------------
 
-enum class Hash : std::uint8_t { sha1, sha256, sha512 };
-inline constexpr std::size_t hash_count = 3;
-
-// RFC 5802 §3: what a server keeps instead of a password. All devices of an account share its salt and iterations.
-struct Verifier {
-    std::string stored_key, server_key;  // raw bytes
-};
-// By Hash; empty ones: imported from where there was another hash alone. Without any it is as small as a pointer.
-class Verifiers {
-public:
-    Verifiers() = default;
-    Verifiers(const Verifiers& other) : of_{other.of_ ? std::make_unique<All>(*other.of_) : nullptr} {}
-    Verifiers(Verifiers&&) noexcept = default;
-    Verifiers& operator=(Verifiers other) noexcept { of_.swap(other.of_); return *this; }
-
-    Verifier& operator[](std::size_t hash) { return all()[hash]; }
-    const Verifier& operator[](std::size_t hash) const { return all()[hash]; }
-    auto begin() { return all().begin(); }
-    auto end() { return all().end(); }
-    auto begin() const { return all().begin(); }
-    auto end() const { return all().end(); }
-
-private:
-    using All = std::array<Verifier, hash_count>;
-    All& all() {
-        if (!of_) of_ = std::make_unique<All>();
-        return *of_;
-    }
-    const All& all() const {
-        static const All none;
-        return of_ ? *of_ : none;
-    }
-    std::unique_ptr<All> of_;
-};
-
 enum class DeviceRole : std::uint8_t { password, primary, companion };  // password: an account without a phone number
 
 struct Device {
@@ -78,12 +46,12 @@ struct Device {
     Verifiers verifiers;
     LogId cursor = 0;     // the last log entry that the device is known to have
     Time created{}, last_seen{};
-    SharedText software;         // what runs on it, in its own words; may be empty, as all that follows
-    SharedText linked_by;        // of a companion: the id of the device that approved it
-    SharedText identity_key;     // its public key, opaque to the server
+    SharedText software;  // what runs on it, in its own words; may be empty, as all that follows
+    SharedText linked_by; // of a companion: the id of the device that approved it
+    SharedText identity_key;        // its public key, opaque to the server
     SharedText identity_signature;   // of the device that approved it, over that key
-    SharedText omemo_id;         // XEP-0384
-    SharedText networks;         // where it may log in from, "10.0.0.0/8 2001:db8::/32"; empty: anywhere
+    SharedText omemo_id;  // XEP-0384
+    SharedText networks;  // where it may log in from, "10.0.0.0/8 2001:db8::/32"; empty: anywhere
 };
 
 struct Account {
@@ -97,6 +65,13 @@ struct Account {
     Time last_logout{};       // XEP-0012: when the last available resource went
     SharedText last_status;   // and the status text it left
     std::vector<Device> devices;
+
+    // Which has that id; or nullptr.
+    const Device* device(std::string_view wanted) const {
+        const auto found = std::ranges::find_if(devices, [wanted](const Device& each) { return each.id == wanted; });
+        return found == devices.end() ? nullptr : &*found;
+    }
+    Device* device(std::string_view wanted) { return const_cast<Device*>(std::as_const(*this).device(wanted)); }
 };
 
 struct Salt {

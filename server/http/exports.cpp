@@ -27,9 +27,7 @@ struct Reading {
 // Whether all keys that the account had when the link was opened are good still.
 bool is_as_before(const storage::Account& before, const std::optional<storage::Account>& now) {
     if (!now || now->id != before.id || now->disabled) return false;
-    return std::ranges::all_of(before.devices, [&](const storage::Device& device) {
-        return std::ranges::find(now->devices, device.id, &storage::Device::id) != now->devices.end();
-    });
+    return std::ranges::all_of(before.devices, [&](const storage::Device& device) { return now->device(device.id) != nullptr; });
 }
 
 // An empty piece is the end, so one without anything to show is passed over.

@@ -12,7 +12,6 @@ namespace server {
 
 namespace {
 
-
 class Disco final : public Module {
 public:
     explicit Disco(Host& host) : table_{host.disco}, services_{host.services} {

@@ -48,11 +48,6 @@ struct Upgrading final : LoginTasks {
     bool is_begun = false;              // its <next/> has come
 };
 
-const storage::Device* find_device(const storage::Account& account, std::string_view id) {
-    const auto found = std::ranges::find_if(account.devices, [id](const storage::Device& device) { return device.id == id; });
-    return found == account.devices.end() ? nullptr : &*found;
-}
-
 bool lacks(const storage::Device& device, Hash hash) { return device.verifiers[static_cast<std::size_t>(hash)].stored_key.empty(); }
 
 class SaslUpgrades final : public Module {
@@ -92,7 +87,7 @@ private:
         auto finding = worker_.storage().accounts().find(std::move(jid));
         const auto found = co_await finding;
         if (stream->phase() == Stream::Phase::closing) co_return;
-        const storage::Device* const device = found && *found ? find_device(**found, success.device) : nullptr;
+        const storage::Device* const device = found && *found ? (*found)->device(success.device) : nullptr;
         if (device) std::erase_if(wanted, [&](const Upgrade* upgrade) { return !lacks(*device, upgrade->hash); });
         if (!device || wanted.empty()) {
             stream->succeed(success);   // without: it is no condition of a login
@@ -174,7 +169,7 @@ private:
     Task<void> complete(xmpp::Jid jid, std::string device, storage::Verifiers verifiers) {
         auto finding = worker_.storage().accounts().find(jid);
         const auto found = co_await finding;
-        const storage::Device* const known = found && *found ? find_device(**found, device) : nullptr;
+        const storage::Device* const known = found && *found ? (*found)->device(device) : nullptr;
         if (!known) co_return;
         const auto verifier = [](const storage::Verifiers& all, Hash hash) -> const storage::Verifier& { return all[static_cast<std::size_t>(hash)]; };
         const auto is_right = [&](Hash hash) { return auth::equal_in_constant_time(verifier(known->verifiers, hash).stored_key, verifier(verifiers, hash).stored_key); };

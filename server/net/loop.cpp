@@ -200,27 +200,26 @@ void Loop::serve_who_may_wait() {
 namespace {
 
 // Who reads is told of the end of the peer's half as well.
-std::uint32_t with_leaving(std::uint32_t events) { return events & EPOLLIN ? events | EPOLLRDHUP : events; }
+bool control(int epoll, int operation, int fd, std::uint32_t events) {
+    epoll_event event{};
+    event.events = events & EPOLLIN ? events | EPOLLRDHUP : events;
+    event.data.fd = fd;
+    return ::epoll_ctl(epoll, operation, fd, &event) == 0;
+}
 
 }  // namespace
 
 void Loop::add(int fd, std::uint32_t events, Pollable& pollable) {
     if (static_cast<std::size_t>(fd) >= pollables_.size()) pollables_.resize(fd + 64);
     pollables_[fd] = &pollable;
-    epoll_event event{};
-    event.events = with_leaving(events);
-    event.data.fd = fd;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
+    if (!control(epoll_, EPOLL_CTL_ADD, fd, events))
         throw std::system_error{errno, std::generic_category(), "epoll_ctl add"};
 }
 
 void Loop::change(int fd, std::uint32_t events, Pollable& pollable) {
     assert(pollables_.at(fd) == &pollable);
     pollables_[fd] = &pollable;
-    epoll_event event{};
-    event.events = with_leaving(events);
-    event.data.fd = fd;
-    ::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+    control(epoll_, EPOLL_CTL_MOD, fd, events);
 }
 
 void Loop::remove(int fd) {

@@ -50,7 +50,7 @@ private:
 // Something that epoll tells about. Owned elsewhere; must be removed from the loop before it goes.
 class Pollable {
 public:
-    virtual void on_ready(std::uint32_t events) = 0;  // EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR
+    virtual void on_ready(std::uint32_t events) = 0;  // EPOLLIN (with EPOLLRDHUP at its end), EPOLLOUT, EPOLLHUP, EPOLLERR
     bool may_wait() const { return may_wait_; }
 
 protected:

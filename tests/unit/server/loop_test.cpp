@@ -4,45 +4,54 @@
 
 #include <catch2/catch.hpp>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace std::chrono_literals;
 
 namespace {
 
-// Readable until it was served once, which takes a millisecond.
+// One that is served notes what it was told, and is removed when its peer has gone; either takes a millisecond.
 class Client final : public server::net::Pollable {
 public:
-    Client(server::net::Loop& loop, server::net::ManualClock& clock, std::string name, bool may_wait, std::vector<std::string>& served)
-        : loop_{loop}, clock_{clock}, name_{std::move(name)}, served_{served}, event_{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)} {
+    Client(server::net::Loop& loop, server::net::ManualClock& clock, std::vector<std::string>& served, bool may_wait = false)
+        : loop_{loop}, clock_{clock}, served_{served} {
         may_wait_ = may_wait;
-        loop_.add(event_, EPOLLIN, *this);
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_.data()) == 0);
+        loop_.add(ends_[0], EPOLLIN, *this);
     }
     ~Client() {
-        loop_.remove(event_);
-        ::close(event_);
+        loop_.remove(ends_[0]);
+        ::close(ends_[0]);
+        hang_up();
+    }
+    void say(std::string_view text) { REQUIRE(::send(ends_[1], text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())); }
+    void hang_up() {
+        if (ends_[1] >= 0) ::close(ends_[1]);
+        ends_[1] = -1;
     }
 
 private:
     void on_ready(std::uint32_t) override {
-        std::uint64_t count = 0;
-        REQUIRE(::read(event_, &count, sizeof count) == sizeof count);
+        std::array<char, 16> said;
         clock_.advance(1ms);
-        served_.push_back(name_);
+        const ssize_t count = ::recv(ends_[0], said.data(), said.size(), 0);
+        REQUIRE(count >= 0);
+        served_.push_back(count > 0 ? std::string(said.data(), static_cast<std::size_t>(count)) : "gone");
+        if (count == 0) loop_.remove(ends_[0]);
     }
 
     server::net::Loop& loop_;
     server::net::ManualClock& clock_;
-    std::string name_;
     std::vector<std::string>& served_;
-    int event_;
+    std::array<int, 2> ends_{-1, -1};
 };
 
 }  // namespace
@@ -53,8 +62,12 @@ TEST_CASE("a turn serves those who are logged in first, and for a few millisecon
     std::vector<std::string> served;
     std::vector<std::unique_ptr<Client>> clients;
     constexpr int strangers = 100;
-    for (int i = 0; i < strangers; ++i) clients.push_back(std::make_unique<Client>(loop, clock, "stranger", true, served));
-    for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<Client>(loop, clock, "user", false, served));
+    const auto comes = [&](const char* who, bool may_wait) {
+        clients.push_back(std::make_unique<Client>(loop, clock, served, may_wait));
+        clients.back()->say(who);
+    };
+    for (int i = 0; i < strangers; ++i) comes("stranger", true);
+    for (int i = 0; i < 3; ++i) comes("user", false);
 
     REQUIRE(loop.turn(0us));
     REQUIRE(served.size() > 3);
@@ -63,7 +76,7 @@ TEST_CASE("a turn serves those who are logged in first, and for a few millisecon
 
     // Who comes meanwhile waits for none of the others.
     served.clear();
-    clients.push_back(std::make_unique<Client>(loop, clock, "user", false, served));
+    comes("user", false);
     REQUIRE(loop.turn(0us));
     CHECK(served.front() == "user");
 
@@ -79,61 +92,26 @@ TEST_CASE("one who may wait is served in each turn, however long it takes", "[lo
     server::net::ManualClock clock;
     server::net::Loop loop{"loop", clock};
     std::vector<std::string> served;
-    Client first{loop, clock, "stranger", true, served}, second{loop, clock, "stranger", true, served};
+    Client first{loop, clock, served, true}, second{loop, clock, served, true};
+    first.say("stranger");
+    second.say("stranger");
     clock.advance(1h);
     loop.turn(0us);
     CHECK_FALSE(served.empty());
 }
 
-namespace {
-
-// A connection that is logged in. It notes what it is told, and closes when the peer has gone, which takes a millisecond.
-class Connection final : public server::net::Pollable {
-public:
-    Connection(server::net::Loop& loop, server::net::ManualClock& clock, std::vector<std::string>& served) : loop_{loop}, clock_{clock}, served_{served} {
-        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_) == 0);
-        loop_.add(ends_[0], EPOLLIN, *this);
-    }
-    ~Connection() {
-        loop_.remove(ends_[0]);
-        ::close(ends_[0]);
-        hang_up();
-    }
-    void say(char c) { REQUIRE(::send(ends_[1], &c, 1, 0) == 1); }
-    void hang_up() {
-        if (ends_[1] >= 0) ::close(ends_[1]);
-        ends_[1] = -1;
-    }
-
-private:
-    void on_ready(std::uint32_t) override {
-        char said = 0;
-        clock_.advance(1ms);
-        if (::recv(ends_[0], &said, 1, 0) == 1) return served_.push_back({said});
-        served_.emplace_back("gone");
-        loop_.remove(ends_[0]);
-    }
-
-    server::net::Loop& loop_;
-    server::net::ManualClock& clock_;
-    std::vector<std::string>& served_;
-    int ends_[2] = {-1, -1};
-};
-
-}  // namespace
-
 TEST_CASE("those whose peer has gone keep nobody waiting, and lose nothing they had said", "[loop]") {
     server::net::ManualClock clock;
     server::net::Loop loop{"loop", clock};
     std::vector<std::string> served;
-    std::vector<std::unique_ptr<Connection>> connections;
+    std::vector<std::unique_ptr<Client>> connections;
     constexpr int leaving = 100;
-    for (int i = 0; i <= leaving; ++i) connections.push_back(std::make_unique<Connection>(loop, clock, served));
+    for (int i = 0; i <= leaving; ++i) connections.push_back(std::make_unique<Client>(loop, clock, served));
     for (int i = 0; i < leaving; ++i) {
-        if (i == 50) connections[i]->say('l');   // its last word
+        if (i == 50) connections[i]->say("l");   // its last word
         connections[i]->hang_up();
     }
-    connections.back()->say('h');
+    connections.back()->say("h");
 
     REQUIRE(loop.turn(0us));
     REQUIRE_FALSE(served.empty());
