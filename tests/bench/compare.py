@@ -19,6 +19,7 @@ from chart import chart
 from rows import rows_for
 
 PASSWORD_KEYS = "keys"
+PATIENCE = 1800  # seconds, for one run
 KINDS = {kind.name: kind for kind in (servers.Tern, servers.TernOnMariaDb, servers.Ejabberd, servers.Prosody, servers.Relay)}
 
 
@@ -78,7 +79,11 @@ class Comparison:
                    *map(str, work), "--port", str(server.direct_port if "direct" in work else server.port), "--pid", str(server.process.pid),
                    "--keys", os.path.join(server.directory, PASSWORD_KEYS)]
         command += ["--raw"] if server.is_raw else ["--service", server.rooms]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            print(f"  {server.name}: {work[0]} was not done in {PATIENCE} s", file=sys.stderr)
+            return None
         if done.returncode != 0:
             print(f"  {server.name}: {work[0]} ended with {done.returncode}: {done.stderr.strip()}", file=sys.stderr)
             return None
@@ -96,8 +101,8 @@ class Comparison:
             return
         run = self.generate(server, row.work(self.results, name))
         if run is None:
-            if server.process.poll() is not None:  # it went down under the work
-                server.start()
+            server.stop()  # it may have gone down under the work, or be busy with it still
+            server.start()
             return
         self.results.setdefault((row.name, name), []).append(run)
         self.log.write(json.dumps({"row": row.name, "server": name, **run}) + "\n")
