@@ -78,6 +78,7 @@ struct Config {
         std::uint32_t per_account = 100;             // that an account may have made
         std::uint32_t max_occupants = 5000;          // of one room
         std::uint32_t history = 20;                  // messages that who comes in is sent at most
+        bool archive = true;                         // of those that stay, so long as messages.retention says
         std::uint32_t invitations_an_hour = 100;     // by one account
     } rooms;
 

@@ -116,6 +116,8 @@ const Key table[] = {
      "occupants of a room"},
     {"rooms.history", live, Number{at<&C::rooms, &C::Rooms::history>, 0, 1000},
      "messages that a room remembers, for those who come in"},
+    {"rooms.archive", live, Switch{at<&C::rooms, &C::Rooms::archive>},
+     "whether what is said in persistent rooms is kept, so long as messages.retention says; \"delivered\" keeps none"},
     {"rooms.invitations_an_hour", restart, Number{at<&C::rooms, &C::Rooms::invitations_an_hour>, 1, any_number},
      "invitations that an account may send by way of rooms in an hour"},
 

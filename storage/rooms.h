@@ -9,8 +9,12 @@
 
 #include "storage/result.h"
 #include "storage/task.h"
+#include "xmpp/date_time.h"
+#include "xmpp/jid.h"
 
 namespace storage {
+
+using AccountId = std::uint64_t;
 
 enum class Affiliation : std::uint8_t { outcast, none, member, admin, owner };   // rising
 
@@ -29,6 +33,7 @@ struct Room {
     std::string subject;          // a message as XML, or ""
     std::string listed_as;        // its name in the list of rooms; "": it is in none
     Time created{};
+    AccountId log = 0;            // an account without devices, by the room's address: whose log has what is said there (Messages)
     std::vector<RoomAffiliation> affiliations;
 };
 
@@ -49,9 +54,10 @@ class Rooms {
 public:
     virtual ~Rooms() = default;
     virtual Task<Result<std::optional<Room>>> find(Jid jid) = 0;
-    virtual Task<Result<void>> put(Room room) = 0;               // in the place of one with that address
+    // In the place of one with that address, whose log stays. Room::log is in the result.
+    virtual Task<Result<AccountId>> put(Room room) = 0;
     virtual Task<Result<void>> change(Jid room, RoomChange change) = 0;   // not_found when there is none; all of it, or nothing
-    virtual Task<Result<void>> remove(Jid room) = 0;
+    virtual Task<Result<void>> remove(Jid room) = 0;             // with its log
     virtual Task<Result<std::uint64_t>> count_founded(Jid founder) = 0;
     virtual Task<Result<std::vector<ListedRoom>>> listed(std::string domain) = 0;
 };

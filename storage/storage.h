@@ -31,7 +31,6 @@ namespace storage {
 
 using xmpp::SharedText;
 
-using AccountId = std::uint64_t;
 using LogId = std::uint64_t;  // position in one account's log: microseconds since 1970 at append, always rising
 
 // ---- accounts and devices ------------------------------------------------------------------------------------------

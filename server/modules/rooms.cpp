@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// XEP-0045 1.35: Multi-User Chat at SERVICE.DOMAIN (rooms.service), with XEP-0410 and XEP-0421: the service for each domain.
-// What a room is and does: server/rooms/room.h.
+// XEP-0045 1.35: Multi-User Chat at SERVICE.DOMAIN (rooms.service), with XEP-0410, XEP-0421 and archives (XEP-0313): the service
+// for each domain. What a room is and does: server/rooms/room.h.
 #include <memory>
 #include <vector>
 

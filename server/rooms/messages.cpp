@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §7.4, §8.1, §17.2: what is said to all, and the subject.
+#include "server/account_log.h"
 #include "server/message_content.h"
 #include "server/rooms/room.h"
 #include "xmpp/namespaces.h"
@@ -15,12 +16,17 @@ namespace {
 
 constexpr std::size_t longest_subject = 2000;   // bytes, in all languages
 
+// What says nothing by itself (XEP-0160 §3), and what asks for it (XEP-0334 §4), is not remembered.
+bool is_worth_keeping(const Stanza& message) {
+    return has_content(message) && !has_hint(message, "no-store") && !has_hint(message, "no-permanent-store");
+}
+
+}  // namespace
+
 // §8.1: "MUST contain a <subject/> element … but MUST NOT contain a <body/> element (or a <thread/> element)"
 bool is_subject_change(const Stanza& message) {
     return message.child("subject", xmpp::ns::client) && !message.child("body", xmpp::ns::client) && !message.child("thread", xmpp::ns::client);
 }
-
-}  // namespace
 
 void Room::message(const Stanza& stanza, JidView to) {
     if (to.is_full()) return whisper(stanza, to);
@@ -37,14 +43,20 @@ void Room::say(const Stanza& stanza) {
     if (is_subject_change(stanza)) return change_subject(*who, stanza);
     if (!has_voice(*who)) return refuse(stanza, jid_, Condition::forbidden);
 
-    xmpp::XmlWriter w;   // XEP-0359 §3
-    w.open("stanza-id", xmpp::ns::stanza_id).attr("by", jid_.text()).attr("id", around_.new_id());
-    std::string xml = passed_on(stanza, *who, w.take());
+    const bool is_kept = is_worth_keeping(stanza);
+    const storage::LogId place = is_kept && keeps_archive() ? around_.next_place() : 0;
+    std::string xml = passed_on(stanza, *who, new_stanza_id(place));
+    if (place != 0 && !around_.keep(place, stanza, xml)) return refuse(stanza, jid_, AccountLog::not_stored);
     const auto copies = std::make_shared<const Copies>(xml);
     tell_all(copies, copies);
-    // What says nothing by itself (XEP-0160 §3), and what asks for it (XEP-0334 §4), is not remembered.
-    if (config_.history > 0 && has_content(stanza) && !has_hint(stanza, "no-store") && !has_hint(stanza, "no-permanent-store"))
-        history_.add(std::move(xml), around_.now(), config_.history);
+    if (is_kept && config_.history > 0) history_.add(std::move(xml), around_.now(), config_.history);
+}
+
+// XEP-0359 §3; what is archived bears its place there (XEP-0313 §3.5).
+std::string Room::new_stanza_id(storage::LogId place) const {
+    xmpp::XmlWriter w;
+    w.open("stanza-id", xmpp::ns::stanza_id).attr("by", jid_.text()).attr("id", place != 0 ? around_.archive_id(place) : around_.new_id());
+    return w.take();
 }
 
 // From the occupant, without what only the room may say; `more`: XML behind its payload.
@@ -77,11 +89,14 @@ void Room::change_subject(const Occupant& who, const Stanza& stanza) {
         w.open("subject").attr_if("xml:lang", child.lang()).text(text).close();
     }
     w.open("occupant-id", ns_occupant_id).attr("id", who.id).close();
+    const storage::LogId place = keeps_archive() ? around_.next_place() : 0;
+    if (place != 0) w.raw(new_stanza_id(place));
     const std::string xml = w.take();
     Change change;
     change.subject = stamped(xml, around_.now(), jid_.text());
-    commit(change, [this, stanza, xml, subject = *change.subject](bool stored) {
+    commit(change, [this, stanza, place, xml, subject = *change.subject](bool stored) {
         if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
+        if (place != 0) around_.keep(place, stanza, xml);   // refused or not, it is the subject
         subject_ = subject;
         const auto copies = std::make_shared<const Copies>(xml);
         tell_all(copies, copies);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §6.4–§6.6, §7.10–§7.12: what anybody may ask of a room, and registering a nickname with it.
+#include "server/archive_protocol.h"
 #include "server/rooms/room.h"
 #include "xmpp/data_form.h"
 #include "xmpp/namespaces.h"
@@ -66,6 +67,7 @@ void Room::iq(const Stanza& stanza, JidView to) {
     if (stanza.type() == "set" && payload.is("query", ns_muc_admin)) return administer(stanza, payload);
     if (stanza.type() == "set" && payload.is("query", ns_muc_owner)) return own(stanza, payload);
     if (stanza.type() == "set" && payload.is("query", ns_register)) return register_nick(stanza, payload);
+    if (payload.ns() == ns_mam) return read_archive(stanza);
     around_.answer(stanza, to, reply(stanza, payload));
 }
 
@@ -95,6 +97,8 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
     if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return Condition::item_not_found;
     w.open("identity").attr("category", "conference").attr("type", "text").attr("name", config_.name.empty() ? jid_.localpart() : config_.name).close();
     for (const std::string_view feature : features_of(config_)) w.open("feature").attr("var", feature).close();
+    if (keeps_archive())
+        for (const std::string_view feature : ArchiveProtocol::features()) w.open("feature").attr("var", feature).close();
     // §14.4: what is spoken of is told to those alone who may come in.
     const bool may_know = config_.is_public && !config_.is_members_only && !config_.has_password;
     const auto is_known = [&] { return affiliation_of(stanza) >= Affiliation::member || occupants_.of(stanza.from().bare()); };

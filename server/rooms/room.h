@@ -2,7 +2,7 @@
 // XEP-0045 1.35: a room as an actor. It lives on the worker of its bare JID, takes one stanza after the other, and knows
 // who is there and who is what. By concern: entering.cpp (§7.2, §7.6), leaving.cpp (§7.14, §8.2, §11), presence.cpp (what
 // others see), messages.cpp (§7.4, §8.1), whispers.cpp (§7.5, §17.4), invitations.cpp (§7.8, §7.13), queries.cpp (§6, §7.10),
-// admin.cpp (§8, §9), owner.cpp (§10).
+// admin.cpp (§8, §9), owner.cpp (§10), archive.cpp (XEP-0313).
 // Leaves out approval of registrations; XEP-0421 and XEP-0410 are part of it.
 #pragma once
 
@@ -48,6 +48,7 @@ public:
     void found(const xmpp::Jid& founder);
     // As it was stored.
     void restore(RoomConfig config, std::string subject, Affiliations affiliations);
+    void remember(std::string_view said, storage::Time when);   // of its archive, oldest first
 
     // What somebody sent to it, or to an occupant of it.
     void take(const xmpp::Stanza& stanza, xmpp::JidView to);
@@ -113,8 +114,14 @@ private:
     void say(const xmpp::Stanza& stanza);
     void change_subject(const Occupant& who, const xmpp::Stanza& stanza);
     SharedCopies current_subject() const;
+    std::string new_stanza_id(storage::LogId place) const;
     std::string passed_on(const xmpp::Stanza& stanza, const Occupant& from, std::string_view more) const;
     bool has_voice(const Occupant& who) const { return who.role >= Role::participant || !config_.is_moderated; }
+
+    // archive.cpp
+    bool keeps_archive() const { return config_.is_archived && around_.has_archive(); }
+    bool may_read_archive(const xmpp::Stanza& stanza) const;
+    void read_archive(const xmpp::Stanza& stanza);
 
     // whispers.cpp: to one occupant
     void whisper(const xmpp::Stanza& stanza, xmpp::JidView to);
@@ -194,6 +201,9 @@ std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
 
 // What somebody says of it, cut to 300 bytes.
 std::string reason_of(const xmpp::Element& parent, std::string_view ns);
+
+// §8.1
+bool is_subject_change(const xmpp::Stanza& message);
 
 // Children that only the room itself may add; `context`: the room's xmpp::Jid.
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context);

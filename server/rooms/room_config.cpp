@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, 4> whisper_names = {"anyone", "participan
 struct Flag { std::string_view var, label; bool RoomConfig::*at; };
 constexpr Flag flags[] = {
     {"muc#roomconfig_persistentroom", "Persistent: stays when nobody is there", &RoomConfig::is_persistent},
+    {"muc#roomconfig_enablearchiving", "Archive: in a persistent room what is said is kept, for those who may come in", &RoomConfig::is_archived},
     {"muc#roomconfig_publicroom", "Public: is in the list of rooms", &RoomConfig::is_public},
     {"muc#roomconfig_membersonly", "Members only", &RoomConfig::is_members_only},
     {"muc#roomconfig_allowinvites", "Members may invite others to a room for members only", &RoomConfig::may_members_invite},

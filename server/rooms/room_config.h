@@ -20,6 +20,7 @@ struct RoomConfig {
     std::uint32_t max_occupants = 0;       // 0: what the service allows
     std::uint32_t history = 0;             // messages for who comes in
     bool is_persistent = false;
+    bool is_archived = true;               // while it is persistent
     bool is_public = true;
     bool is_members_only = false;
     bool is_moderated = false;

@@ -48,15 +48,21 @@ public:
         room_->found(founder);
         is_new_ = true;
     }
-    void restore(storage::Room stored) {
+    // `newest`: of its archive.
+    void restore(storage::Room stored, const std::vector<storage::LogEntry>& newest) {
         founder_ = stored.founder.text();
         is_stored_ = true;
+        log_ = stored.log;
         listed_as_ = std::move(stored.listed_as);
         room_.emplace(*this, jid_, std::move(stored.secret));
         Affiliations affiliations;
         for (storage::RoomAffiliation& each : stored.affiliations)
             affiliations.set(each.jid, {each.affiliation, std::move(each.nick), std::move(each.reason)});
         room_->restore(RoomConfig::read(stored.config), std::move(stored.subject), std::move(affiliations));
+        for (const storage::LogEntry& entry : newest) {
+            last_place_ = entry.id;
+            room_->remember(entry.xml.bytes(), storage::Time{std::chrono::microseconds{entry.id}});
+        }
     }
 
     void wait(Waiting next) { waiting_.push_back(std::move(next)); }
@@ -104,6 +110,16 @@ public:
     void bounce(const Stanza& stanza, JidView asked, const StanzaError& error) override { worker().router.bounce(stanza, asked, error); }
     void answer(const Stanza& request, JidView asked, const IqReply& reply) override { worker().router.answer(request, asked, reply); }
 
+    bool has_archive() const override { return is_stored_ && service_.archives_.are_kept(); }
+    storage::LogId next_place() override {
+        return last_place_ = std::max(last_place_ + 1, static_cast<storage::LogId>(now().time_since_epoch().count()));
+    }
+    std::string archive_id(storage::LogId place) override { return service_.archives_.id(log_, place); }
+    bool keep(storage::LogId place, const Stanza& said, std::string_view xml) override { return service_.archives_.append(log_, place, said, xml); }
+    void read_archive(const Stanza& request, bool sees_addresses) override {
+        worker().spawn("reading a room's archive", service_.archives_.answer(request, jid_, log_, sees_addresses));
+    }
+
     void store(Change change, std::function<void(bool)> then) override {
         is_storing_ = true;
         worker().spawn("storing a room", write(std::move(change), std::move(then)));
@@ -142,14 +158,24 @@ private:
             const auto stored = co_await counting;
             if (!stored || *stored >= rules().per_account) co_return written(false, then);
         }
-        auto writing = is_removal ? worker().storage().rooms().remove(jid_)
-                       : is_stored_ ? worker().storage().rooms().change(jid_, changes(change))
-                                    : worker().storage().rooms().put(whole(change));
+        auto writing = write_to_storage(change);
         const auto result = co_await writing;
         if (result) service_.count_temporary(*this, is_removal, is_stored_);
         else log::warn("a room is not stored", {{"room", jid_.text()}, {"why", result.error().text}});
         if (result) is_stored_ = !is_removal;
         written(result.ok(), then);
+    }
+    storage::Task<storage::Result<void>> write_to_storage(const Change& change) {
+        auto& rooms = worker().storage().rooms();
+        if (change.is_removal || is_stored_) {
+            auto writing = change.is_removal ? rooms.remove(jid_) : rooms.change(jid_, changes(change));
+            co_return co_await writing;
+        }
+        auto writing = rooms.put(whole(change));
+        const auto log = co_await writing;
+        if (!log) co_return storage::Failure{log.error()};
+        log_ = *log;
+        co_return storage::Result<void>{};
     }
     void written(bool stored, const std::function<void(bool)>& then) {
         is_storing_ = false;
@@ -201,6 +227,8 @@ private:
     std::deque<Waiting> waiting_;
     std::vector<xmpp::Jid> removed_;     // accounts
     std::string listed_as_;
+    storage::AccountId log_ = 0;         // once it is stored
+    storage::LogId last_place_ = 0;      // in it
     bool is_new_ = false;
     bool is_working_ = false;
     bool is_storing_ = false;
@@ -243,12 +271,19 @@ storage::Task<void> Rooms::load(xmpp::Jid jid) {
     auto finding = worker_.storage().rooms().find(jid);
     auto found = co_await finding;
     Place& place = *places_.find(jid.text())->second;   // stays while it has no room
+    std::vector<storage::LogEntry> newest;
+    if (found && *found) {
+        auto reading = archives_.newest((*found)->log, std::max<std::size_t>(RoomConfig::read((*found)->config).history, 1));
+        auto read = co_await reading;
+        if (read) newest = std::move(*read);
+        else found = storage::Failure{read.error()};
+    }
     if (!found) {
         log::warn("a room was not loaded", {{"room", jid.text()}, {"why", found.error().text}});
         for (const Waiting& next : std::exchange(place.waiting(), {}))
             worker_.router.bounce(next.stanza, next.to, {xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."});
     } else if (*found) {
-        place.restore(std::move(**found));
+        place.restore(std::move(**found), newest);
     } else {
         auto answering = answer_for_none(place);
         co_await answering;

@@ -14,6 +14,7 @@
 
 #include "server/host.h"
 #include "server/receipt.h"
+#include "server/rooms/archives.h"
 #include "server/rooms/room.h"
 
 namespace server::rooms {
@@ -52,6 +53,7 @@ private:
     Worker& worker_;
     const std::string service_;
     Histories& histories_;
+    Archives archives_{worker_};
     std::unordered_map<std::string, std::unique_ptr<Place>, xmpp::TextHash, std::equal_to<>> places_;   // by the room's JID
     std::unordered_map<std::string, std::uint32_t, xmpp::TextHash, std::equal_to<>> temporary_;   // rooms that are not stored, by founder
     std::deque<std::string> idle_;                   // persistent rooms that nobody is in, oldest first

@@ -44,6 +44,14 @@ public:
     virtual void bounce(const xmpp::Stanza& stanza, xmpp::JidView asked, const xmpp::StanzaError& error) = 0;
     virtual void answer(const xmpp::Stanza& request, xmpp::JidView asked, const IqReply& reply) = 0;
 
+    // XEP-0313: what is said there is kept. So long as the room is not stored it is not.
+    virtual bool has_archive() const = 0;
+    virtual storage::LogId next_place() = 0;                                     // in the archive
+    virtual std::string archive_id(storage::LogId place) = 0;
+    // `said`: what its sender sent, `xml`: what all get of it. False: it is refused at once; later the sender is told.
+    virtual bool keep(storage::LogId place, const xmpp::Stanza& said, std::string_view xml) = 0;
+    virtual void read_archive(const xmpp::Stanza& request, bool sees_addresses) = 0;   // answers it
+
     // Of a persistent room, or one that becomes so. Until `then` has been called nothing else comes to the room.
     virtual void store(Change change, std::function<void(bool stored)> then) = 0;
     virtual void listing_changed() = 0;                                          // its name, whether it is public, or that it is

@@ -30,6 +30,10 @@ constexpr std::size_t device_columns = 18;
 constexpr std::string_view insert_cursor =
     "INSERT INTO device_cursors (account_id, device, position) VALUES ";
 
+// Rooms have one for their log.
+constexpr std::string_view is_no_room = "NOT EXISTS (SELECT 1 FROM rooms r WHERE r.jid = accounts.jid)";
+constexpr std::string_view count_all = "SELECT (SELECT COUNT(*) FROM accounts) - (SELECT COUNT(*) FROM rooms)";
+
 constexpr std::string_view insert_partial = "INSERT INTO partial_devices (account_id, device) VALUES ";
 
 using AccountRow = std::array<Value, 9>;
@@ -253,7 +257,7 @@ public:
         using List = std::vector<Account>;
         return database_.read<List>([=](Connection& connection) -> Result<List> {
             const auto text = [](std::string_view where) {
-                return concat({"SELECT ", columns, "FROM (SELECT * FROM accounts WHERE ", where,
+                return concat({"SELECT ", columns, "FROM (SELECT * FROM accounts WHERE ", where, " AND ", is_no_room,
                                " ORDER BY jid LIMIT ?) a ", with_devices, "ORDER BY a.jid, d.created, d.id"});
             };
             if (domain.empty()) return read_accounts(connection.query(text("jid > ?"), {after, limit}));
@@ -265,7 +269,7 @@ public:
         return database_.read<std::uint64_t>([domain = std::move(domain)](
                                                  Connection& connection) -> Result<std::uint64_t> {
             Rows rows = domain.empty()
-                            ? connection.query("SELECT COUNT(*) FROM accounts")
+                            ? connection.query(count_all)
                             : connection.query("SELECT COUNT(*) FROM accounts WHERE domain = ?", {domain});
             return rows.next() ? rows.natural(0) : 0;
         });

@@ -287,6 +287,11 @@ const std::vector<Migration>& migrations() {  // NOLINT(readability-function-siz
                 FOREIGN KEY (room_id) REFERENCES rooms (id) ON DELETE CASCADE
             ) $TABLE)",
           "CREATE INDEX room_affiliations_by_jid ON room_affiliations (jid)"}},
+        // Logs of rooms.
+        {12,
+         {"INSERT INTO accounts (domain, jid, phone, salt, iterations, created, disabled, last_logout, last_status) "
+          "SELECT r.domain, r.jid, '', X'', 0, r.created, 1, 0, '' FROM rooms r WHERE NOT EXISTS "
+          "(SELECT 1 FROM accounts a WHERE a.domain = r.domain AND a.jid = r.jid)"}},
     };
     return all;
 }

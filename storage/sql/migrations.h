@@ -8,7 +8,7 @@
 
 namespace storage::sql {
 
-inline constexpr int schema_version = 11;  // what this program knows
+inline constexpr int schema_version = 12;  // what this program knows
 
 // Brings the database to schema_version. `broken` when it is newer than that: nothing is touched then.
 std::optional<StorageError> migrate(Connection& connection);

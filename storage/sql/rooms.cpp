@@ -11,6 +11,18 @@ std::optional<std::uint64_t> number_of(Connection& connection, const Jid& room) 
     return rows.next() ? std::optional{rows.natural(0)} : std::nullopt;
 }
 
+AccountId log_of(Connection& connection, const Jid& room) {
+    Rows rows = connection.query("SELECT id FROM accounts WHERE domain = ? AND jid = ?", {room.domainpart(), room.text()});
+    return rows.next() ? rows.natural(0) : 0;
+}
+
+AccountId make_log(Connection& connection, const Room& room) {
+    connection.change("INSERT INTO accounts (domain, jid, phone, salt, iterations, created, disabled, last_logout, last_status) "
+                      "VALUES (?,?,'',?,0,?,1,0,'')",
+                      {room.jid.domainpart(), room.jid.text(), Bytes{""}, room.created});
+    return connection.last_id();
+}
+
 void put_affiliation(Connection& connection, std::uint64_t room, const RoomAffiliation& a) {
     connection.change("DELETE FROM room_affiliations WHERE room_id = ? AND jid = ?", {room, a.jid.text()});
     if (a.affiliation == Affiliation::none && a.nick.empty()) return;
@@ -40,6 +52,7 @@ public:
                 room.listed_as = rows.text(5);
                 room.created = rows.time(6);
             }
+            room.log = log_of(connection, jid);
             Rows rows = connection.query(
                 "SELECT jid, affiliation, nick, reason FROM room_affiliations WHERE room_id = ? ORDER BY jid", {number});
             while (rows.next()) {
@@ -53,8 +66,8 @@ public:
         });
     }
 
-    Task<Result<void>> put(Room room) override {
-        return database_.transact<void>([room = std::move(room)](Connection& connection) -> Result<void> {
+    Task<Result<AccountId>> put(Room room) override {
+        return database_.transact<AccountId>([room = std::move(room)](Connection& connection) -> Result<AccountId> {
             connection.change("DELETE FROM rooms WHERE jid = ?", {room.jid.text()});
             connection.change(
                 "INSERT INTO rooms (jid, domain, founder, secret, config, subject, listed_as, created) VALUES (?,?,?,?,?,?,?,?)",
@@ -62,7 +75,8 @@ public:
                  room.listed_as, room.created});
             const std::uint64_t number = connection.last_id();
             for (const RoomAffiliation& affiliation : room.affiliations) put_affiliation(connection, number, affiliation);
-            return {};
+            const AccountId log = log_of(connection, room.jid);
+            return log != 0 ? log : make_log(connection, room);
         });
     }
 
@@ -79,10 +93,13 @@ public:
     }
 
     Task<Result<void>> remove(Jid room) override {
-        return database_.set<void>([room = std::move(room)](Connection& connection) -> Result<void> {
-            connection.change("DELETE FROM rooms WHERE jid = ?", {room.text()});
-            return {};
-        });
+        return database_.transact<void>(
+            [room = std::move(room)](Connection& connection) -> Result<void> {
+                connection.change("DELETE FROM rooms WHERE jid = ?", {room.text()});
+                connection.change("DELETE FROM accounts WHERE domain = ? AND jid = ?", {room.domainpart(), room.text()});
+                return {};
+            },
+            Database::After::log);
     }
 
     Task<Result<std::uint64_t>> count_founded(Jid founder) override {

@@ -39,7 +39,8 @@ class World final : public Surroundings {
 public:
     std::map<std::string, View> views;       // by full JID
     std::vector<std::string> errors, results;
-    bool stores = true;
+    bool stores = true, archives = false, keeps = true;
+    std::vector<std::string> kept;           // in the archive
     std::size_t announcements = 0, routed = 0;
 
     storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
@@ -68,6 +69,14 @@ public:
         if (reply.error()) errors.emplace_back(to_string(reply.error()->condition));
         else results.emplace_back(request.id());
     }
+    bool has_archive() const override { return archives; }
+    storage::LogId next_place() override { return kept.size() + 1; }
+    std::string archive_id(storage::LogId place) override { return "place " + std::to_string(place); }
+    bool keep(storage::LogId, const Stanza&, std::string_view xml) override {
+        if (keeps) kept.emplace_back(xml);
+        return keeps;
+    }
+    void read_archive(const Stanza& request, bool sees_addresses) override { results.push_back(std::string{request.id()} + (sees_addresses ? " with addresses" : "")); }
     void store(Change, std::function<void(bool)> then) override { then(stores); }
     void listing_changed() override {}
 
@@ -423,4 +432,48 @@ TEST_CASE("XEP-0359 §3: an id that claims to be the room's goes, however the ro
     for (const xmpp::Element child : stage.world.views["crone@localhost/0"].stanzas.back().children())
         if (child.is("stanza-id", xmpp::ns::stanza_id)) by.emplace_back(child.attr("by"));
     CHECK(by == std::vector<std::string>{"heath@groups.localhost", address});
+}
+
+TEST_CASE("what the archive refuses at once nobody is sent, and its sender is told") {
+    Stage stage;
+    stage.open();
+    stage.world.archives = true;
+    stage.world.keeps = false;
+    stage.world.errors.clear();
+    auto& received = stage.world.views["crone@localhost/0"].stanzas;
+    received.clear();
+    const std::string message = std::string{"<message type='groupchat' id='m' from='crone@localhost/0' to='"} + address + "'><body>Hail!</body></message>";
+    stage.take(message);
+    CHECK(stage.world.errors == std::vector<std::string>{"resource-constraint"});
+    CHECK(received.empty());
+
+    stage.world.keeps = true;
+    stage.take(message);
+    REQUIRE(received.size() == 1);
+    CHECK(received[0].child("stanza-id", xmpp::ns::stanza_id).attr("id") == "place 1");
+    CHECK(stage.world.kept.size() == 1);
+}
+
+TEST_CASE("an archive is read by who may come in, with addresses by who sees them") {
+    Stage stage;
+    stage.open();
+    stage.join("wiccarocks@localhost/0", "wicca");
+    stage.world.archives = true;
+    const auto ask = [&stage](const std::string& who) {
+        stage.world.results.clear();
+        stage.world.errors.clear();
+        stage.set(who, "<query xmlns='urn:xmpp:mam:2'/>");
+        return stage.world.errors.empty() ? stage.world.results.at(0) : stage.world.errors.at(0);
+    };
+    CHECK(ask("crone@localhost/0") == "s with addresses");
+    CHECK(ask("crone@localhost/elsewhere") == "s with addresses");
+    CHECK(ask("wiccarocks@localhost/0") == "s");
+    CHECK(ask("hag@localhost/0") == "s");
+    stage.configure("muc#roomconfig_whois", {"anyone"});
+    CHECK(ask("hag@localhost/0") == "s with addresses");
+    stage.configure("muc#roomconfig_membersonly", {"1"});
+    CHECK(ask("hag@localhost/0") == "forbidden");
+    CHECK(ask("crone@localhost/0") == "s with addresses");
+    stage.configure("muc#roomconfig_enablearchiving", {"0"});
+    CHECK(ask("crone@localhost/0") == "service-unavailable");
 }

@@ -122,3 +122,32 @@ TEMPLATE_TEST_CASE("who gets an address that was somebody's does not belong to t
     REQUIRE(found);
     CHECK(shown(*found) == std::vector<std::string>{"crone1@shakespeare.example 4 firstwitch "});
 }
+
+TEMPLATE_TEST_CASE("a room has a log, which goes with it, and is nobody's account", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    auto& rooms = o.storage->rooms();
+    const Room room = coven();
+    const AccountId log = o.get(rooms.put(room));
+    must(o.append(entry(log, 7)));
+    CHECK(o.get(rooms.put(room)) == log);
+    const auto found = o.get(rooms.find(room.jid));
+    REQUIRE(found);
+    CHECK(found->log == log);
+    CHECK(o.ids(log) == std::vector<LogId>{7});
+    CHECK(o.get(o.storage->messages().query(log, {})).entries.size() == 1);
+    // What every device has may go; a room has none.
+    CHECK(o.get(o.storage->messages().remove_delivered(at(100), 10)) == 0);
+
+    const AccountId crone = o.create("crone1@shakespeare.example");
+    CHECK(o.get(o.storage->accounts().count({})) == 1);
+    const auto listed = o.get(o.storage->accounts().list({}, {}, 10));
+    REQUIRE(listed.size() == 1);
+    CHECK(listed[0].id == crone);
+
+    must(o.run(rooms.remove(room.jid)));
+    CHECK(o.ids(log).empty());
+    const AccountId next = o.get(rooms.put(room));
+    CHECK(next != log);
+    CHECK(o.ids(next).empty());
+    CHECK_FALSE(o.append(entry(log, 8)).ok());
+}

@@ -20,6 +20,21 @@ StorageError open_error(std::string url) {
     return opened.error();
 }
 
+// A connection past the storage.
+struct Direct {
+    explicit Direct(const storage::Options& options) {
+        const auto place = *storage::parse_url(options.url);
+        connector = std::holds_alternative<storage::mysql::Settings>(place)
+                        ? storage::mysql::make_connector(std::get<storage::mysql::Settings>(place))
+                        : storage::sqlite::make_connector(std::get<storage::sqlite::Settings>(place));
+        connection = std::move(*connector->connect(storage::sql::Connector::Purpose::write));
+    }
+    storage::sql::Connection* operator->() const { return connection.get(); }
+
+    std::unique_ptr<storage::sql::Connector> connector;
+    std::unique_ptr<storage::sql::Connection> connection;
+};
+
 }  // namespace
 
 TEST_CASE("storage URLs are understood") {
@@ -123,11 +138,7 @@ TEST_CASE("a SQLite file is for the server's user alone") {
 TEMPLATE_TEST_CASE("a newer schema is refused and left as it is", "[contract]", SqliteFile, Maria) {
     TestType backend;
     must(storage::open(backend.options())).reset();
-    const auto place = *storage::parse_url(backend.options().url);
-    auto connector = std::holds_alternative<storage::mysql::Settings>(place)
-                         ? storage::mysql::make_connector(std::get<storage::mysql::Settings>(place))
-                         : storage::sqlite::make_connector(std::get<storage::sqlite::Settings>(place));
-    auto connection = std::move(*connector->connect(storage::sql::Connector::Purpose::write));
+    const Direct connection{backend.options()};
     connection->execute("INSERT INTO schema_version (version) VALUES (99)");
     connection->execute("DROP TABLE vcards");
     REQUIRE_FALSE(connection->failed());
@@ -139,6 +150,27 @@ TEMPLATE_TEST_CASE("a newer schema is refused and left as it is", "[contract]", 
         rows.next();
     }
     CHECK(connection->take_error().has_value());  // not made again
+}
+
+TEMPLATE_TEST_CASE("rooms of an older schema get a log", "[contract]", SqliteFile, Maria) {
+    Opened<TestType> o;
+    storage::Room room;
+    room.jid = jid("coven@groups.localhost");
+    room.secret = "secret";
+    const AccountId before = o.get(o.storage->rooms().put(room));
+    {
+        const Direct connection{o.backend.options()};
+        connection->execute("DELETE FROM accounts");
+        connection->execute("DELETE FROM schema_version WHERE version >= 12");
+        REQUIRE_FALSE(connection->failed());
+    }
+    o.reopen();
+    const auto found = o.get(o.storage->rooms().find(room.jid));
+    REQUIRE(found);
+    CHECK(found->log != 0);
+    CHECK(found->log != before);
+    must(o.append(entry(found->log, 1)));
+    CHECK(o.ids(found->log) == std::vector<LogId>{1});
 }
 
 // Only MySQL can be interrupted there: SQLite makes its tables in one transaction.

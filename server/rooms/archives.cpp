@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// What is said in rooms, written and read again.
+#include "server/rooms/archives.h"
+
+#include <algorithm>
+
+#include "server/account_log.h"
+#include "server/config.h"
+#include "server/fan_out.h"
+#include "server/log.h"
+#include "server/receipt.h"
+#include "server/worker.h"
+#include "xmpp/namespaces.h"
+#include "xmpp/parser.h"
+#include "xmpp/search_text.h"
+#include "xmpp/xml_writer.h"
+
+namespace server::rooms {
+
+using storage::AccountId;
+using storage::LogEntry;
+using storage::LogId;
+using xmpp::Condition;
+using xmpp::Stanza;
+using xmpp::StanzaError;
+
+namespace {
+
+constexpr std::size_t most_bytes = 512 * 1024;       // of what is said, in one answer
+constexpr unsigned most_asked = 50;                  // requests of one session under way
+
+// An answer is no longer than that; the rest is another page. False: it had to be cut.
+bool shorten(storage::ArchivePage& page, bool from_its_end) {
+    auto& entries = page.entries;
+    if (from_its_end) std::ranges::reverse(entries);
+    std::size_t bytes = 0;
+    auto rest = std::ranges::find_if(entries, [&bytes](const LogEntry& entry) { return (bytes += entry.xml.size()) > most_bytes; });
+    if (rest == entries.begin() && rest != entries.end()) ++rest;
+    const bool fits = rest == entries.end();
+    entries.erase(rest, entries.end());
+    if (from_its_end) std::ranges::reverse(entries);
+    page.is_complete = page.is_complete && fits;
+    return fits;
+}
+
+std::string with_address(const LogEntry& entry) {
+    xmpp::XmlWriter x;
+    x.open("x", xmpp::ns::muc_user).open("item").attr("jid", entry.peer.text());
+    const std::string child = x.take();
+    Stanza::Rewrite rewrite;
+    rewrite.append = child;
+    std::string xml;
+    xmpp::parse_trusted(entry.xml.bytes()).write(xml, rewrite);
+    return xml;
+}
+
+}  // namespace
+
+Archives::Archives(Worker& worker) : worker_{worker}, protocol_{worker.server} {}
+
+// Who keeps messages until they are delivered keeps none of rooms: nobody says who has them.
+bool Archives::are_kept() const { return worker_.config->rooms.archive && worker_.config->messages.retention != "delivered"; }
+
+// ---- written -----------------------------------------------------------------------------------------------------------
+
+bool Archives::append(AccountId log, LogId place, const Stanza& said, std::string_view xml) {
+    LogEntry entry;
+    entry.account = log;
+    entry.id = place;
+    entry.peer = xmpp::Jid{said.from()};
+    entry.stanza_type = "groupchat";
+    entry.origin_id = said.id();
+    if (!said.child("encryption", "urn:xmpp:eme:0")) entry.words = xmpp::search_text(said.child("body", xmpp::ns::client).text());   // XEP-0380
+    entry.xml = xmpp::Wire{xml};
+    ++worker_.counters.logged;
+    appending_ = {log, place};
+    worker_.storage().messages().append(std::move(entry), [this, at = appending_, said, receipt = Receipt::current()](const storage::Result<void>& committed) {
+        if (committed) return;
+        ++worker_.counters.not_logged;
+        if (const std::uint64_t times = worker_.not_stored.count(worker_.now()))
+            log::error("message not stored", {{"jid", said.to().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
+        if (at == appending_) is_refused_ = true;
+        else if (!receipt || receipt->refuse()) worker_.router.bounce(said, said.to(), AccountLog::not_stored);
+    });
+    appending_ = {};
+    return !std::exchange(is_refused_, false);
+}
+
+// ---- read --------------------------------------------------------------------------------------------------------------
+
+storage::Task<storage::Result<std::vector<LogEntry>>> Archives::newest(AccountId log, std::size_t count) {
+    storage::ArchiveQuery query;
+    query.limit = count;
+    query.backwards = true;
+    auto asking = worker_.storage().messages().query(log, std::move(query));
+    auto page = co_await asking;
+    if (!page) co_return storage::Failure{page.error()};
+    co_return std::move(page->entries);
+}
+
+storage::Task<void> Archives::answer(Stanza request, xmpp::Jid room, AccountId log, bool sees_addresses) {
+    const auto asking = asking_.try_emplace(std::string{request.from().text()}).first;
+    if (asking->second >= most_asked) co_return worker_.router.bounce(request, room, {xmpp::ErrorType::wait, Condition::resource_constraint, "One after the other, please."});
+    ++asking->second;
+    auto replying = reply_to(request, room, log, sees_addresses);
+    const IqReply reply = co_await replying;
+    if (--asking->second == 0) asking_.erase(asking);
+    worker_.router.answer(request, room, reply);
+}
+
+storage::Task<IqReply> Archives::reply_to(Stanza request, xmpp::Jid room, AccountId log, bool sees_addresses) {
+    const std::string_view asked = request.element().first_child().name();
+    const bool is_get = request.type() == "get";
+    if (is_get && asked == "query") co_return IqReply{ArchiveProtocol::form()};
+    if (is_get && asked == "metadata") {
+        auto describing = metadata(log);
+        co_return co_await describing;
+    }
+    if (is_get || asked != "query") co_return IqReply{Condition::service_unavailable};
+    auto querying = query(request, room, log, sees_addresses);
+    co_return co_await querying;
+}
+
+storage::Task<IqReply> Archives::metadata(AccountId log) {
+    auto asking = worker_.storage().messages().archive_ends(log);
+    const auto ends = co_await asking;
+    if (!ends) co_return IqReply{ends.error()};
+    co_return IqReply{protocol_.metadata(log, *ends)};
+}
+
+storage::Task<IqReply> Archives::query(Stanza request, xmpp::Jid room, AccountId log, bool sees_addresses) {
+    auto parsed = protocol_.parse(log, request.element().first_child());
+    if (!parsed) co_return IqReply{parsed.error()};
+    const ArchiveQuestion question = std::move(*parsed);
+    if (question.query.with && !sees_addresses) co_return IqReply{Condition::forbidden};   // §4.1.1
+    auto asking = worker_.storage().messages().query(log, question.query);
+    auto answer = co_await asking;
+    if (!answer && answer.error().kind == storage::StorageError::Kind::not_found) co_return IqReply{Condition::item_not_found};
+    if (!answer) co_return IqReply{answer.error()};
+    storage::ArchivePage page = std::move(*answer);
+    if (!shorten(page, question.query.backwards) && !question.query.ids.empty())
+        co_return IqReply{StanzaError{Condition::not_acceptable, "Too much at once."}};
+
+    const std::string end = protocol_.fin(log, page);
+    if (question.is_flipped) std::ranges::reverse(page.entries);   // §4.3.4
+    std::vector<SharedCopies> results;
+    for (const LogEntry& entry : page.entries) {
+        xmpp::XmlWriter w;
+        w.open("message").attr("from", room.text());
+        w.raw(sees_addresses ? protocol_.result(question, entry, with_address(entry)) : protocol_.result(question, entry, entry.xml.bytes()));
+        results.push_back(std::make_shared<const Copies>(w.take()));
+    }
+    if (!results.empty()) send_all(worker_, std::move(results), xmpp::Jid{request.from()});
+    co_return IqReply{end};
+}
+
+}  // namespace server::rooms
