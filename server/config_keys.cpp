@@ -36,7 +36,8 @@ const Key table[] = {
     {"storage.url", restart, Text{at<&C::storage, &C::Storage::url>, values::storage_url},
      "sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE", Shown::as_url},
     {"storage.connections", restart, Number{at<&C::storage, &C::Storage::connections>, 1, 256},
-     "connections to the database, a thread each"},
+     "connections to the database, a thread each (SQLite: those that read); on top come one for the log, and "
+     "with SQLite one for other writes and one for checkpoints"},
     {"storage.group_commit", restart,
      Milliseconds{at<&C::storage, &C::Storage::group_commit>, milliseconds{0}, milliseconds{1000}},
      "how long messages gather before one commit takes them all; a plain number is milliseconds"},
