@@ -20,7 +20,7 @@ class HashPool;
 struct LinkError {
     enum class Kind {
         gone,          // HTTP 410: expired, used up, or never there
-        waiting,       // 202: nobody has approved it yet
+        waiting,       // 409: nobody has approved it yet
         not_allowed,   // 403: this device may approve nobody: it is a companion itself
         too_many,      // 429, retry_after
         full,          // 409: the account has `most` devices already

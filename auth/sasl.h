@@ -31,7 +31,7 @@ struct Channel {
     std::string tls_version;           // "0304", or empty
 };
 
-// The devices that could be the one that logs in, all under the account's one salt (DESIGN: one SCRAM exchange for all).
+// The devices that could be the one that logs in, all under the account's one salt (one SCRAM exchange for all).
 struct Credentials {
     std::string salt;
     std::uint32_t iterations = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tern: `tern serve` runs the server; every other subcommand asks the running one through its admin socket.
+// tern: `tern serve` runs the server; every other subcommand but `tern config` asks the running one through its admin socket.
 #include <csignal>
 #include <iostream>
 #include <string>

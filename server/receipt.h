@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Follows one stanza of a client through everything that it causes to be stored, on whatever worker: each append, task
 // and hand-over in between holds a reference. When the last one is gone, all of it is durable (or was refused), and
-// whoever made the receipt hears of it. Stream management's acks wait for that (DESIGN: ack means durable).
+// whoever made the receipt hears of it. Stream management's acks wait for that (an ack means durable).
 #pragma once
 
 #include <atomic>

@@ -286,7 +286,7 @@ void Router::ask(Iq iq, const ServiceOf* service) {
 }
 
 storage::Task<void> Router::ask_and_wait(const IqTable::Entry& entry, Iq iq) {
-    // The client's further stanzas wait, so that it sees its requests answered in order (DESIGN: back-pressure).
+    // The client's further stanzas wait, so that it sees its requests answered in order.
     const std::shared_ptr<Session> session = iq.session;
     const std::shared_ptr<Stream> stream = session && session->stream() ? session->stream()->shared_from_this() : nullptr;
     const std::shared_ptr<Account> account = iq.account;

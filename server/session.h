@@ -2,8 +2,8 @@
 // A connected resource (RFC 6120 §7): one row of the session table. Ownership, for all of server/:
 // 1. An account, its sessions, roster, presence and module state are touched only on the account's worker; a connection
 //    moves there when it has authenticated.
-// 2. Whatever crosses from one worker to another is a value, put into a mailbox; nothing is shared, so there is no lock
-//    outside mailboxes and pools.
+// 2. Whatever crosses from one worker to another is a value, put into a mailbox; what all share (limits by address, links,
+//    partial accounts) is small and behind a lock of its own.
 // 3. The sender's half of a route runs on the sender's worker, the recipient's half on the recipient's, each top to
 //    bottom; order per sender and recipient follows from the mailbox.
 // 4. What can block runs on a pool and is reached only by co_await; the online chat path contains none.

@@ -26,7 +26,7 @@ Routes invitation_routes();       // invitations.cpp
 Routes linking_routes();          // linking.cpp
 Routes device_routes();           // devices.cpp
 Routes export_routes();           // exports.cpp
-Routes health_routes();           // health.cpp, metrics.cpp
+Routes health_routes();           // health.cpp
 
 storage::Task<Response> dispatch(const Routes& routes, Service& service, Request request);
 

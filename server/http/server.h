@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The HTTP server (DESIGN: http.listen, http.tls): one thread with an event loop of its own, HTTP/1.1 as Boost.Beast
+// The HTTP server (http.listen, http.tls): one thread with an event loop of its own, HTTP/1.1 as Boost.Beast
 // parses it (connection.cpp), TLS as everywhere else. Certificates and trusted proxies follow a reload by themselves.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // XEP-0424 0.4.2: Message Retraction — what its sender takes back is replaced by a tombstone in the logs of both sides,
 // so that no archive and no device that was away gets it any more. The retraction itself is stored like any message.
-// Leaves out groupchat messages: they are the room's.
+// Leaves out groupchat messages: a room passes the retraction on and goes on remembering the original.
 #include "server/account.h"
 #include "server/host.h"
 #include "server/log.h"

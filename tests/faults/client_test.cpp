@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Clients that go without a word, or never read (ATTACKS rows 15 and 58). A peer whose packets are swallowed
+// Clients that go without a word, or never read (attack rows 15 and 58). A peer whose packets are swallowed
 // by the network is not simulated here: TCP_USER_TIMEOUT is the kernel's.
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// kill -9 of the server at any moment (ATTACKS row 52): a message that its sender's <a h='…'/> covered is
+// kill -9 of the server at any moment (attack row 52): a message that its sender's <a h='…'/> covered is
 // delivered to every device of the recipient exactly once, in order; what a device acked and what is
 // committed is not sent to it again. Whatever was not acked may be there or not, but never twice and never
 // out of order.

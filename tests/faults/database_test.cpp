@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The database is down, dies, stalls (ATTACKS row 53): sessions stay, what was sent waits, and nothing that
+// The database is down, dies, stalls (attack row 53): sessions stay, what was sent waits, and nothing that
 // was acked is lost or comes twice. How long the log's writer waits at most is tested where it can be set, in
 // unit/storage.
 #include <catch2/catch.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The disk is full (ATTACKS row 54): messages that cannot be stored come back as errors of type wait, nobody
+// The disk is full (attack row 54): messages that cannot be stored come back as errors of type wait, nobody
 // is thrown out, and all is well again when there is space.
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an admin does to the process: wrong configurations, SIGTERM, SIGHUP (ATTACKS row 60).
+// What an admin does to the process: wrong configurations, SIGTERM, SIGHUP (attack row 60).
 #include <catch2/catch.hpp>
 
 #include <openssl/evp.h>

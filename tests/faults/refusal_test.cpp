@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A message that could not be stored is not acknowledged as if it were, whoever was there to read it: other
-// devices and the archive lack it, and its sender is told (DESIGN §5).
+// devices and the archive lack it, and its sender is told.
 #include <catch2/catch.hpp>
 
 #include "tests/clients/live_server.h"
