@@ -65,8 +65,16 @@ public:
         }
     }
 
-    void wait(Waiting next) { waiting_.push_back(std::move(next)); }
-    std::deque<Waiting>& waiting() { return waiting_; }
+    void wait(const Stanza& stanza, JidView to) {
+        const bool is_inside = room_ && room_->occupants().at(stanza.from());
+        if (waiting_.has_place_for(stanza) || waiting_.is_needed(stanza, is_inside)) return waiting_.add({stanza, xmpp::Jid{to}, Receipt::current()});
+        if (stanza.kind() == Kind::presence && !stanza.type().empty()) return;   // neither enters nor leaves
+        StanzaError error{xmpp::ErrorType::wait, Condition::resource_constraint, "Too much waits for this room."};
+        error.by = jid_.text();
+        if (stanza.kind() == Kind::presence) error.beside = muc_child;
+        worker().router.bounce(stanza, to, error);
+    }
+    WaitingList& waiting() { return waiting_; }
     // What the room causes comes back here while it is at work, and waits. At the end it may be gone, and this with it.
     void work() {
         if (is_working_ || is_storing_ || !room_) return;
@@ -75,9 +83,7 @@ public:
         // A new one is empty until who makes it has entered.
         while (!waiting_.empty() && !is_storing_ && (is_new_ || !room_->is_over())) {
             is_new_ = false;
-            const Waiting next = std::move(waiting_.front());
-            waiting_.pop_front();
-            handle(next);
+            handle(waiting_.take_first());
         }
         is_working_ = false;
         if (is_storing_) return;
@@ -224,7 +230,7 @@ private:
     const xmpp::Jid jid_;
     std::string founder_;
     std::optional<Room> room_;           // none: it is being looked for
-    std::deque<Waiting> waiting_;
+    WaitingList waiting_;
     std::vector<xmpp::Jid> removed_;     // accounts
     std::string listed_as_;
     storage::AccountId log_ = 0;         // once it is stored
@@ -244,7 +250,7 @@ void Rooms::take(const Stanza& stanza, JidView to) {
     if (to.localpart().empty()) return take_for_service(stanza);
     auto entry = places_.find(to.bare().text());
     if (entry != places_.end()) {
-        entry->second->wait({stanza, xmpp::Jid{to}, Receipt::current()});
+        entry->second->wait(stanza, to);
         return entry->second->work();
     }
     // Nobody is in a room that is not here: for these it need not be fetched.
@@ -252,7 +258,7 @@ void Rooms::take(const Stanza& stanza, JidView to) {
     if (is_for_occupants) return to_no_room(stanza, to);
     const xmpp::Jid jid{to.bare()};
     entry = places_.emplace(jid.text(), std::make_unique<Place>(*this, jid)).first;
-    entry->second->wait({stanza, xmpp::Jid{to}, Receipt::current()});
+    entry->second->wait(stanza, to);
     worker_.spawn("loading a room", load(jid));
 }
 
@@ -280,8 +286,10 @@ storage::Task<void> Rooms::load(xmpp::Jid jid) {
     }
     if (!found) {
         log::warn("a room was not loaded", {{"room", jid.text()}, {"why", found.error().text}});
-        for (const Waiting& next : std::exchange(place.waiting(), {}))
+        while (!place.waiting().empty()) {
+            const Waiting next = place.waiting().take_first();
             worker_.router.bounce(next.stanza, next.to, {xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."});
+        }
     } else if (*found) {
         place.restore(std::move(**found), newest);
     } else {
@@ -295,8 +303,7 @@ storage::Task<void> Rooms::load(xmpp::Jid jid) {
 // Until somebody makes it.
 storage::Task<void> Rooms::answer_for_none(Place& place) {
     while (!place.waiting().empty() && !place.has_room()) {
-        const Waiting next = std::move(place.waiting().front());
-        place.waiting().pop_front();
+        const Waiting next = place.waiting().take_first();
         if (!asks_to_enter(next.stanza)) {
             const Receipt::Scope because{next.receipt};
             to_no_room(next.stanza, next.to);
@@ -314,7 +321,7 @@ storage::Task<void> Rooms::answer_for_none(Place& place) {
         }
         place.found(founder);
         ++temporary_[founder.text()];
-        place.waiting().push_front(next);
+        place.waiting().put_back(next);
     }
 }
 
@@ -377,7 +384,8 @@ void Rooms::forget(Place& place) {
         count_temporary(*gone, false, gone->is_stored());
         gone->listing_changed();
     }
-    for (const Waiting& next : gone->waiting()) {
+    while (!gone->waiting().empty()) {
+        const Waiting next = gone->waiting().take_first();
         const Receipt::Scope because{next.receipt};
         take(next.stanza, next.to);
     }

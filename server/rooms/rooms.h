@@ -13,9 +13,9 @@
 #include <unordered_map>
 
 #include "server/host.h"
-#include "server/receipt.h"
 #include "server/rooms/archives.h"
 #include "server/rooms/room.h"
+#include "server/rooms/waiting.h"
 
 namespace server::rooms {
 
@@ -33,11 +33,6 @@ public:
     storage::Task<IqReply> items(Iq iq);
 
 private:
-    struct Waiting {
-        xmpp::Stanza stanza;
-        xmpp::Jid to;
-        std::shared_ptr<Receipt> receipt;
-    };
     class Place;                                     // where a room is: its world, and what waits for it
 
     void take_for_service(const xmpp::Stanza& stanza);
