@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "storage/sqlite/checkpoints.h"
@@ -173,12 +174,7 @@ public:
     std::string place() const override { return is_single() ? "memory" : settings_.path; }
 
     xmpp::Result<std::unique_ptr<sql::Connection>, Error> connect(Purpose purpose) override {
-        if (!is_single()) {
-            // It holds what logs people in: for the server's user alone. SQLite gives its other files the
-            // same mode.
-            const int file = ::open(settings_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-            if (file >= 0) ::close(file);
-        }
+        if (!is_single()) make_file();
         sqlite3* database = nullptr;
         const int flags =
             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -213,6 +209,16 @@ public:
     }
 
 private:
+    // It holds what logs people in: for the server's user alone. SQLite gives its other files the same mode. One that is
+    // there is not touched: closing it would let go of all locks that this process holds on it, whichever connection
+    // took them (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
+    void make_file() const {
+        static std::mutex making;   // who finds it there may lock it: not before it is closed here
+        const std::lock_guard lock{making};
+        const int file = ::open(settings_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (file >= 0) ::close(file);
+    }
+
     // Needs the file for itself for a moment, and does not wait for it as everything else does (busy_timeout).
     static void switch_to_wal(SqliteConnection& connection) {
         const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{busy_milliseconds};

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Opening: the storage URL, the schema, a database that is down, and what no text may give away.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <mutex>
 
@@ -133,6 +136,41 @@ TEST_CASE("a SQLite file is for the server's user alone") {
     for (const auto& each : std::filesystem::directory_iterator{file.directory.path()}) {
         CHECK((each.status().permissions() & (perms::group_all | perms::others_all)) == perms::none);
     }
+}
+
+// The last connection to a file that closes moves the write-ahead log into it and removes the log.
+TEST_CASE("another process that opens and closes a SQLite file knows that the server is still there") {
+    int go[2];
+    REQUIRE(::pipe(go) == 0);
+    const SqliteFile file;
+    const pid_t child = ::fork();   // before the file is open: SQLite would think that the locks are the child's, too
+    if (child == 0) {
+        char byte = 0;
+        if (::read(go[0], &byte, 1) != 1) ::_exit(1);
+        {
+            const Direct connection{file.options()};
+            if (!connection->query("SELECT COUNT(*) FROM accounts").next()) ::_exit(2);
+        }
+        ::_exit(0);
+    }
+    REQUIRE(child > 0);
+    TestExecutor executor;
+    auto opened = must(storage::open(file.options()));
+    const auto create = [&](const char* address) { must(executor.run(opened->accounts().create(account(address)))); };
+    const auto count = [&] { return must(executor.run(opened->accounts().count(""))); };
+    create("romeo@montague.example");
+    CHECK(count() == 1);   // those who read have a connection as well
+    CHECK(::write(go[1], "!", 1) == 1);
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(std::filesystem::exists(file.directory.path() + "/tern.db-wal"));
+    create("juliet@capulet.example");
+    opened.reset();
+    opened = must(storage::open(file.options()));
+    CHECK(count() == 2);
+    ::close(go[0]);
+    ::close(go[1]);
 }
 
 TEMPLATE_TEST_CASE("a newer schema is refused and left as it is", "[contract]", SqliteFile, Maria) {
