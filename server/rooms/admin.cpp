@@ -106,6 +106,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
         }
     }
     if (roles.empty() && affiliations.empty()) return answer(Condition::bad_request);
+    if (roles.size() * occupants_.size() + presences_of(affiliations) > most_presences) return answer(too_many_presences());
     if (const auto error = forbids_together(by, affiliations)) return answer(*error);
 
     const std::string actor = nick_of(stanza.from());
@@ -190,6 +191,20 @@ std::optional<StanzaError> Room::forbids_together(JidView by, std::span<const Af
     return forbids_inviting(by, static_cast<std::size_t>(invitees));
 }
 
+std::size_t Room::presences_of(std::span<const AffiliationChange> changes) const {
+    std::map<JidView, std::size_t> named;
+    for (const AffiliationChange& change : changes) ++named[change.jid];
+    std::map<std::string_view, std::size_t> by_domain;   // those who go out together
+    std::size_t presences = 0;
+    occupants_.for_each([&](const Occupant& who) {
+        if (const auto found = named.find(who.bare()); found != named.end()) presences += found->second * occupants_.size();
+        const std::string_view domain = who.bare().domainpart();
+        if (named.contains(JidView{domain, std::string_view::npos, std::string_view::npos})) ++by_domain[domain];
+    });
+    for (const auto& [domain, leavers] : by_domain) presences += leavers * (occupants_.size() - leavers);
+    return presences;
+}
+
 // What takes nothing more passes.
 std::optional<StanzaError> Room::exceeds_limits(std::span<const AffiliationChange> changes) const {
     std::size_t entries = affiliations_.size(), bytes = affiliations_.bytes();
@@ -257,18 +272,18 @@ void Room::apply(const RoleChange& change, const std::string& actor) {
 // What an occupant's standing makes of who is there.
 void Room::apply(const AffiliationChange& change, const std::string& actor) {
     const bool concerns_admins = std::exchange(has_owner_, affiliations_.has_owner()) != affiliations_.has_owner();   // of the server
+    Tidings tidings;
+    tidings.actor = actor;
+    tidings.reason = change.reason;
+    std::vector<Occupant*> banned, shut_out;
     for (Occupant* const who : occupants_.all()) {
         const bool is_named = change.jid.is_domain() ? who->bare().domainpart() == change.jid.domainpart() : who->bare() == change.jid.view();
         if (!is_named && !(concerns_admins && around_.is_admin(who->bare()))) continue;
         const Affiliation before = std::exchange(who->affiliation, affiliation_of(who->bare()));
         if (before == who->affiliation) continue;
-        Tidings tidings;
-        tidings.actor = actor;
-        tidings.reason = change.reason;
-        const bool is_shut_out = config_.is_members_only && who->affiliation < Affiliation::member;
-        if (who->affiliation == Affiliation::outcast || is_shut_out) {
-            tidings.codes.push_back(who->affiliation == Affiliation::outcast ? 301 : 321);
-            remove(*who, tidings);
+        const bool is_banned = who->affiliation == Affiliation::outcast;
+        if (is_banned || (config_.is_members_only && who->affiliation < Affiliation::member)) {
+            (is_banned ? banned : shut_out).push_back(who);
             continue;
         }
         // §5.1.3: what is gained with an affiliation, and what was had by one alone.
@@ -276,6 +291,10 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
         const bool was_by_affiliation = before >= Affiliation::admin && who->affiliation < Affiliation::admin;
         give_role(*who, was_by_affiliation ? entitled : std::max(entitled, who->role), tidings);
     }
+    tidings.codes = {301};
+    remove(banned, tidings);
+    tidings.codes = {321};
+    remove(shut_out, tidings);
 }
 
 std::string Room::nick_of(JidView jid) const {

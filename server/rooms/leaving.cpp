@@ -64,6 +64,18 @@ void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell)
     if (is_over()) around_.listing_changed();
 }
 
+// At once: each hears of itself, those who stay of all of them.
+void Room::remove(const std::vector<Occupant*>& leavers, const Tidings& tidings) {
+    std::vector<Occupant> seen;
+    for (Occupant* const who : leavers) {
+        tell_itself(*who, {}, Says::unavailable, tidings);
+        if (is_broadcast(*who)) seen.push_back(*who);
+        occupants_.remove(*who);
+    }
+    for (const Occupant& who : seen) tell_others(who, {}, Says::unavailable, tidings);
+    if (is_over()) around_.listing_changed();
+}
+
 void Room::shut_down() {
     Tidings tidings;
     tidings.codes.push_back(332);

@@ -15,8 +15,6 @@ using xmpp::Stanza;
 
 namespace {
 
-constexpr std::size_t most_presences = 1'000'000;   // that one form may cause
-
 struct Belonging { std::string_view var, label; Affiliation affiliation; };
 constexpr Belonging lists[] = {
     {"muc#roomconfig_roomowners", "Owners", Affiliation::owner},
@@ -82,10 +80,9 @@ void Room::own(const Stanza& stanza, const Element& query) {
     if (!form.fields.empty() && form.form_type() != ns_room_config) return around_.answer(stanza, jid_, Condition::bad_request);
     RoomConfig config = config_;
     if (!config.apply(form, {around_.rules().max_occupants, around_.rules().history})) return around_.answer(stanza, jid_, Condition::not_acceptable);
-    if (presences_of_change(config) > most_presences)
-        return around_.answer(stanza, jid_, xmpp::StanzaError{Condition::policy_violation, "Too many are there to show or hide them now."});
     auto changes = read_lists(form, stanza.from().bare());
     if (!changes) return around_.answer(stanza, jid_, changes.error());
+    if (presences_of_change(config) + presences_of(*changes) > most_presences) return around_.answer(stanza, jid_, too_many_presences());
     if (const auto error = changes->empty() ? std::nullopt : forbids_together(stanza.from().bare(), *changes)) return around_.answer(stanza, jid_, *error);
     configure(stanza, std::move(config), std::move(*changes));
 }
@@ -112,8 +109,9 @@ void Room::reconfigured(const RoomConfig& before) {
     if (!before.is_members_only && config_.is_members_only) {
         Tidings tidings;
         tidings.codes.push_back(322);
-        for (Occupant* const who : occupants_.all())
-            if (affiliation_of(who->bare()) < Affiliation::member) remove(*who, tidings);
+        std::vector<Occupant*> strangers = occupants_.all();
+        std::erase_if(strangers, [](const Occupant* who) { return who->affiliation >= Affiliation::member; });
+        remove(strangers, tidings);
     }
     std::vector<std::uint64_t> codes;
     if (before.is_non_anonymous != config_.is_non_anonymous) {

@@ -103,7 +103,12 @@ std::size_t Room::presences_of_change(const RoomConfig& config) const {
     std::size_t concerned = 0;
     for (const Role role : {Role::visitor, Role::participant, Role::moderator})
         if (config.broadcast.contains(role) != config_.broadcast.contains(role)) concerned += occupants_.with(role).size();
-    return concerned * occupants_.size();
+    std::size_t strangers = 0;
+    if (config.is_members_only && !config_.is_members_only)
+        occupants_.for_each([&strangers](const Occupant& who) { strangers += who.affiliation < Affiliation::member ? 1 : 0; });
+    return concerned * occupants_.size() + strangers * (occupants_.size() - strangers);
 }
+
+xmpp::StanzaError too_many_presences() { return {xmpp::Condition::policy_violation, "Too many are there for that."}; }
 
 }  // namespace server::rooms

@@ -30,6 +30,7 @@ inline constexpr std::string_view ns_muc = "http://jabber.org/protocol/muc";
 inline constexpr std::string_view ns_muc_admin = "http://jabber.org/protocol/muc#admin";
 inline constexpr std::string_view ns_muc_owner = "http://jabber.org/protocol/muc#owner";
 inline constexpr std::string_view ns_occupant_id = "urn:xmpp:occupant-id:0";
+inline constexpr std::size_t most_presences = 1'000'000;   // that one request may cause
 inline constexpr std::string_view muc_child = "<x xmlns='http://jabber.org/protocol/muc'/>";   // beside errors of entering (§7.2)
 
 // What else a presence says (§16.6).
@@ -86,6 +87,7 @@ private:
     void leave(Occupant& who, const xmpp::Stanza& presence);
     void failed(const xmpp::Stanza& error);
     void remove(Occupant& who, const Tidings& tidings, const xmpp::Stanza& farewell = {});
+    void remove(const std::vector<Occupant*>& leavers, const Tidings& tidings);
     void remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const xmpp::Stanza& farewell = {});
     void remove_all(std::string_view destroy, const Tidings& tidings = {});
 
@@ -160,6 +162,7 @@ private:
     std::optional<xmpp::StanzaError> forbids(xmpp::JidView by, const AffiliationChange& change) const;
     xmpp::Result<AffiliationChange, xmpp::StanzaError> read_affiliation(const xmpp::Element& item) const;
     std::optional<xmpp::StanzaError> forbids_together(xmpp::JidView by, std::span<const AffiliationChange> changes) const;   // what each may be alone
+    std::size_t presences_of(std::span<const AffiliationChange> changes) const;
     std::optional<xmpp::StanzaError> exceeds_limits(std::span<const AffiliationChange> changes) const;
     bool leaves_no_owner(std::span<const AffiliationChange> changes) const;
     void change_affiliations(std::vector<AffiliationChange> changes, const std::string& actor, std::function<void(bool)> confirmed, Change change = {});
@@ -195,6 +198,9 @@ private:
     bool has_owner_ = false;             // so far as occupants know
     bool is_destroyed_ = false;
 };
+
+// What would cause more than most_presences is refused.
+xmpp::StanzaError too_many_presences();
 
 // §7.2.18: who is not there takes itself for an occupant; it is told that it is none.
 std::string no_occupant(xmpp::JidView address, Affiliation affiliation);

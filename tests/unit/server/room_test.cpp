@@ -254,6 +254,62 @@ TEST_CASE("§7.2.2: where moderators alone are broadcast, coming in costs as muc
     check(stage);
 }
 
+TEST_CASE("those who go out together hear of themselves alone, and those who stay of all") {
+    Stage stage;
+    stage.open();
+    std::string members;
+    for (int i = 0; i < 20; ++i) members += "<item jid='member" + std::to_string(i) + "@localhost' affiliation='member'/>";
+    stage.admin("crone@localhost/0", members);
+    for (int i = 0; i < 20; ++i) stage.join("member" + std::to_string(i) + "@localhost/r", "member" + std::to_string(i));
+    const auto come_in_and_go = [&](const std::function<void()>& go) {
+        for (int i = 0; i < 30; ++i) stage.join("user" + std::to_string(i) + "@elsewhere/r", "nick" + std::to_string(i));
+        for (auto& [jid, view] : stage.world.views) view.stanzas.clear();
+        go();
+        CHECK(stage.room.occupants().size() == 21);
+        check(stage);
+        for (int i = 0; i < 30; ++i) CHECK(stage.world.views["user" + std::to_string(i) + "@elsewhere/r"].stanzas.size() == 1);
+        CHECK(std::ranges::count(stage.world.views["member7@localhost/r"].stanzas, xmpp::Kind::presence, &Stanza::kind) == 30);
+    };
+    come_in_and_go([&] { stage.configure("muc#roomconfig_membersonly", {"1"}); });
+    stage.configure("muc#roomconfig_membersonly", {"0"});
+    come_in_and_go([&] { stage.admin("crone@localhost/0", "<item jid='elsewhere' affiliation='outcast'/>"); });
+}
+
+TEST_CASE("one request causes no more than a million presences") {
+    Stage stage;
+    stage.open();
+    stage.configure("muc#roomconfig_presencebroadcast", {"moderator"});
+    std::string members, silent, none;
+    for (int i = 0; i < 1000; ++i) members += "<item jid='member" + std::to_string(i) + "@localhost' affiliation='member'/>";
+    stage.admin("crone@localhost/0", members);
+    for (int i = 0; i < 1000; ++i) {
+        const std::string number = std::to_string(i);
+        stage.join("user" + number + "@elsewhere/r", "nick" + number);
+        if (i > 0) silent += "<item nick='nick" + number + "' role='visitor'/>";
+        none += "<item nick='nick" + number + "' affiliation='member'/>";
+    }
+    stage.admin("crone@localhost/0", silent);
+    CHECK(stage.world.errors.empty());
+    CHECK(stage.room.occupants().find("nick999")->role == Role::visitor);
+    stage.admin("crone@localhost/0", "<item nick='nick0' role='visitor'/>" + silent);
+    stage.admin("crone@localhost/0", none);
+    CHECK(stage.world.errors == std::vector<std::string>{"policy-violation", "policy-violation"});
+    CHECK(stage.room.occupants().find("nick0")->role == Role::participant);
+    for (int i = 0; i < 1000; ++i) stage.join("member" + std::to_string(i) + "@localhost/r", "member" + std::to_string(i));
+    stage.configure("muc#roomconfig_membersonly", {"1"});
+    CHECK(stage.world.errors.size() == 3);
+    CHECK(stage.room.occupants().size() == 2001);
+    stage.admin("crone@localhost/0", "<item jid='member0@localhost' affiliation='none'/>");
+    stage.admin("crone@localhost/0", "<item jid='elsewhere' affiliation='outcast'/>");   // as many: 1000 × 1001
+    CHECK(stage.world.errors.size() == 4);
+    stage.take("<presence type='unavailable' from='member0@localhost/r' to='" + address + "/member0'/>");
+    stage.take("<presence type='unavailable' from='member1@localhost/r' to='" + address + "/member1'/>");
+    stage.admin("crone@localhost/0", "<item jid='elsewhere' affiliation='outcast'/>");
+    CHECK(stage.world.errors.size() == 4);
+    CHECK(stage.room.occupants().size() == 999);
+    check(stage);
+}
+
 TEST_CASE("XEP-0421: an occupant's id is the same under every name, and another's in another room") {
     Stage stage, elsewhere;
     stage.open();
