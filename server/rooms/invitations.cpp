@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // XEP-0045 §7.8.2, §7.13, §8.6: messages that ask the room for something: mediated invitations, their decline, and voice.
-// Whom an invitation names may not exist; nobody is told, for then anybody could find out who does.
+// Whom an invitation names may not exist, or be banned; nobody is told, for then anybody could find out who is.
+#include <algorithm>
+
 #include "server/rooms/room.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/xml_writer.h"
@@ -16,6 +18,7 @@ namespace {
 constexpr std::string_view ns_request = "http://jabber.org/protocol/muc#request";
 constexpr std::size_t most_invitees = 50;   // at once
 constexpr std::size_t longest_thread = 300; // bytes
+constexpr std::size_t most_open = 200;      // invitations that may be declined
 
 }  // namespace
 
@@ -49,7 +52,7 @@ void Room::invite(const Stanza& stanza, const Element& x) {
         auto invitee = xmpp::Jid::parse(child.attr("to"));
         if (!invitee || invitee->localpart().empty()) return refuse(stanza, jid_, Condition::jid_malformed);
         const Affiliation now = affiliations_.of(invitee->view().bare());
-        if (now == Affiliation::outcast) return refuse(stanza, jid_, Condition::not_allowed);
+        if (now == Affiliation::outcast && who->affiliation >= Affiliation::admin) return refuse(stanza, jid_, Condition::not_allowed);
         // "any invitation sent SHOULD automatically trigger the addition of the invitee to the member list"
         if (config_.is_members_only && now == Affiliation::none) {
             const Affiliations::Entry* const entry = affiliations_.find(invitee->view().bare());
@@ -61,7 +64,8 @@ void Room::invite(const Stanza& stanza, const Element& x) {
     if (const auto error = forbids_inviting(who->bare(), invitees.size())) return refuse(stanza, jid_, *error);
     change_affiliations(std::move(changes), {}, [this, stanza, invitees = std::move(invitees)](bool stored) {
         if (!stored) return refuse(stanza, jid_, {xmpp::ErrorType::wait, Condition::resource_constraint});
-        for (const auto& [invitee, asked] : invitees) send_invitation(invitee, xmpp::Jid{stanza.from().bare()}, asked, stanza.id());
+        for (const auto& [invitee, asked] : invitees)
+            if (affiliations_.of(invitee.view().bare()) != Affiliation::outcast) send_invitation(invitee, xmpp::Jid{stanza.from().bare()}, asked, stanza.id());
     });
 }
 
@@ -82,20 +86,24 @@ void Room::send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, c
         w.open("continue").attr_if("thread", thread.attr("thread")).close();
     w.close();
     if (config_.has_password) w.leaf("password", config_.password);
+    if (invitations_.size() >= most_open) invitations_.pop_front();
+    invitations_.push_back({invitee.bare(), inviter});
     around_.send(w.take(), invitee);
 }
 
-// Who invited is here, or belongs here: others cannot be reached by way of a room.
+// Whom this room has invited tells who did so, once: others cannot be reached by way of a room, nor learn who is there.
 void Room::decline(const Stanza& stanza, const Element& refused) {
     auto inviter = xmpp::Jid::parse(refused.attr("to"));
     if (!inviter) return refuse(stanza, jid_, Condition::jid_malformed);
     if (inviter->view().bare() == jid_.view()) {
         const Occupant* const occupant = occupants_.find(inviter->resourcepart());
-        if (!occupant) return refuse(stanza, jid_, Condition::item_not_found);
+        if (!occupant) return;
         inviter = occupant->foremost().jid;
     }
-    const xmpp::JidView bare = inviter->view().bare();
-    if (!occupants_.of(bare) && affiliations_.of(bare) < Affiliation::member) return refuse(stanza, jid_, Condition::item_not_found);
+    const auto invitation = std::ranges::find(invitations_, Invitation{xmpp::Jid{stanza.from().bare()}, inviter->bare()});
+    if (invitation == invitations_.end()) return;
+    invitations_.erase(invitation);
+    if (affiliation_of(stanza) == Affiliation::outcast) return;
     xmpp::XmlWriter w;
     w.open("message").attr("from", jid_.text()).attr("to", inviter->text()).attr_if("id", stanza.id()).open("x", xmpp::ns::muc_user);
     w.open("decline").attr("from", stanza.from().bare().text());

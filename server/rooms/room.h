@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <span>
@@ -132,6 +133,10 @@ private:
     void pass_answer(const xmpp::Stanza& iq, xmpp::JidView to);
 
     // invitations.cpp
+    struct Invitation {                  // by bare JIDs
+        xmpp::Jid invitee, inviter;
+        friend bool operator==(const Invitation&, const Invitation&) = default;
+    };
     bool mediate(const xmpp::Stanza& stanza);                                       // false: it asks for nothing of the kind
     void invite(const xmpp::Stanza& stanza, const xmpp::Element& x);
     void send_invitation(const xmpp::Jid& invitee, const xmpp::Jid& inviter, const xmpp::Element& invite, std::string_view id);
@@ -193,6 +198,7 @@ private:
     Occupants occupants_;
     History history_{around_.histories()};
     std::string subject_;                // the message that set it, stamped; empty: nobody has
+    std::deque<Invitation> invitations_;   // that may be declined, oldest first
     std::uint64_t seats_given_ = 0;
     bool is_locked_ = false;
     bool has_owner_ = false;             // so far as occupants know

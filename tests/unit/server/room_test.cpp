@@ -310,6 +310,30 @@ TEST_CASE("one request causes no more than a million presences") {
     check(stage);
 }
 
+TEST_CASE("§7.8.2: who is banned is not invited, and only who may know it is told; nor does an outcast decline") {
+    Stage stage;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    const auto mediate = [&](const std::string& who, const std::string& what) {
+        stage.take("<message from='" + who + "' to='" + address + "'><x xmlns='http://jabber.org/protocol/muc#user'>" + what + "</x></message>");
+    };
+    stage.admin("crone@localhost/0", "<item jid='bard@localhost' affiliation='outcast'/>");
+    mediate("hag@localhost/0", "<invite to='bard@localhost'/>");
+    CHECK(stage.world.errors.empty());
+    CHECK(stage.world.routed == 0);
+    mediate("crone@localhost/0", "<invite to='bard@localhost'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"not-allowed"});
+
+    mediate("hag@localhost/0", "<invite to='lear@localhost/0'/><invite to='wiccarocks@localhost'/>");
+    CHECK(stage.world.routed == 2);
+    stage.admin("crone@localhost/0", "<item jid='lear@localhost' affiliation='outcast'/>");
+    mediate("lear@localhost/0", "<decline to='hag@localhost'><reason>Boo</reason></decline>");
+    CHECK(stage.world.routed == 2);
+    mediate("wiccarocks@localhost/0", "<decline to='" + address + "/hag'/>");
+    CHECK(stage.world.routed == 3);
+    CHECK(stage.world.errors.size() == 1);
+}
+
 TEST_CASE("XEP-0421: an occupant's id is the same under every name, and another's in another room") {
     Stage stage, elsewhere;
     stage.open();
