@@ -52,14 +52,18 @@ Kind kind_of(int code, std::string_view text) {
         case 2003:
         case 2005:
         case 2026: return Kind::unreachable;
+        case 1047:  // a node that has left its cluster (Galera)
         case 1223:
         case 1290:
         case 1792:
         case 1836: return Kind::unreachable;  // can only be read
         case 1020:
+        case 1180:  // a COMMIT that failed: another node of the cluster was first
         case 1205:
         case 1213:
-        case 1317: return Kind::busy;
+        case 1317:
+        case 3100:
+        case 3101: return Kind::busy;  // group replication took the transaction back
         case 1021:
         case 1114: return Kind::full;
         case 3:

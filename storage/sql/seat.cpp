@@ -34,6 +34,12 @@ std::optional<Error> Seat::connect() {
     return std::nullopt;
 }
 
+// A server that only lets itself be read says so to the sessions that it has; another may be the one to write to by now.
+// A database in memory goes with its connection.
+bool Seat::is_useless(Error::Kind kind) const {
+    return kind == Error::Kind::lost || (kind == Error::Kind::unreachable && !connector_->is_single());
+}
+
 Seat::Outcome Seat::attempt(Access access, Work& work) {
     std::unique_lock<std::mutex> turn;
     if (turn_) turn = std::unique_lock{*turn_};
@@ -41,7 +47,7 @@ Seat::Outcome Seat::attempt(Access access, Work& work) {
     outcome.error = connect();
     if (!outcome.error) outcome = run(access, work);
     health_->note(outcome.error);
-    if (outcome.error && outcome.error->kind == Error::Kind::lost) place_->connection.reset();
+    if (outcome.error && is_useless(outcome.error->kind)) place_->connection.reset();
     return outcome;
 }
 

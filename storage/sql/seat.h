@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A place at the database for one thread: makes its connection when needed, drops it when it is lost, and
+// A place at the database for one thread: makes its connection when needed, drops it when it is no good any longer, and
 // tries a piece of work once, in a transaction. Retrying is the business of who sits there (pool.h,
 // group_commit.h).
 #pragma once
@@ -69,6 +69,7 @@ public:
 
 private:
     std::optional<Error> connect();
+    bool is_useless(Error::Kind kind) const;   // a connection on which that was said
     Outcome run(Access access, Work& work);
 
     Connector* connector_;

@@ -254,6 +254,8 @@ TEST_CASE("MySQL's error texts are repeated only where they hold no values") {
                           Case{2006, ErrorKind::lost, true}, Case{2013, ErrorKind::lost, true},
                           Case{2002, ErrorKind::unreachable, true}, Case{1045, ErrorKind::unreachable, true},
                           Case{1290, ErrorKind::unreachable, true}, Case{1114, ErrorKind::full, true},
+                          Case{1047, ErrorKind::unreachable, true}, Case{1180, ErrorKind::busy, true},
+                          Case{3100, ErrorKind::busy, true}, Case{3101, ErrorKind::busy, true},
                           Case{1146, ErrorKind::broken, true}, Case{1064, ErrorKind::broken, false},
                           Case{9999, ErrorKind::broken, false}}) {
         INFO(c.code);

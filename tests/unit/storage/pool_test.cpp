@@ -117,6 +117,28 @@ TEST_CASE("a read whose connection is lost is done again on a new one", "[pool]"
     CHECK(results[0].ok());
 }
 
+// As after a failover: the server that was written to goes on, and can only be read.
+TEST_CASE("a session in which nothing can be written any longer is left for a new one", "[pool]") {
+    storage::Options options;
+    options.wait = options.log_age = 500ms;
+    Flaky f{options};
+    const AccountId romeo = f.get(f.accounts->create(account("romeo@montague.example", {device("a")})));
+    const auto append = [&](LogId id) {
+        std::optional<bool> is_committed;
+        f.messages->append(entry(romeo, id), [&](const auto& result) { is_committed = result.ok(); });
+        return f.executor.run_until([&] { return is_committed.has_value(); }) && *is_committed;
+    };
+    REQUIRE(append(1));
+    const int connects = f.faults.connects;
+    f.faults.before = [&](std::string_view sql) -> std::optional<ErrorKind> {
+        const bool is_old = f.faults.connects == connects;
+        return is_old && sql.starts_with("INSERT") ? std::optional{ErrorKind::unreachable} : std::nullopt;
+    };
+    SECTION("by the pool") { CHECK(f.executor.run(f.accounts->create(account("juliet@capulet.example", {device("a")}))).ok()); }
+    SECTION("by the log") { CHECK(append(2)); }
+    CHECK(f.database->is_healthy());
+}
+
 TEST_CASE("a transaction is done again after a deadlock, as a whole", "[pool]") {
     std::atomic<int> busy{3};
     Flaky f;
