@@ -51,6 +51,8 @@ public:
     bool is_idle() const { return sessions_.empty() && log.is_idle() && busy == 0; }
 
     int busy = 0;            // coroutines that work on it
+    // For its worker: where it stands among those that became idle.
+    enum class Idle : std::uint8_t { unlisted, listed, again } idle = Idle::unlisted;
 
 private:
     Worker& worker_;

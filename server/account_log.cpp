@@ -46,6 +46,12 @@ storage::LogEntry entry_of(const Account& account, storage::LogId id, storage::D
 
 }  // namespace
 
+// A device's cursor may stand behind all that is still stored; and the clock may go backwards.
+void AccountLog::open(storage::LogId last) {
+    last_ = last;
+    for (const storage::Device& device : account_.devices()) last_ = std::max(last_, device.cursor);
+}
+
 void AccountLog::add_device(storage::Device& device) {
     if (last_ <= device.cursor) return;
     device.cursor = last_;
@@ -140,7 +146,9 @@ void AccountLog::write_postponed(net::Duration since) {
             settled(id, storage::Result<void>{}, receipt.get());
             continue;
         }
-        append(entry_of(account_, id, storage::Direction::incoming, each->stanza, each->stanza.from(), std::move(each->xml)), receipt);
+        storage::LogEntry entry = entry_of(account_, id, storage::Direction::incoming, each->stanza, each->stanza.from(), std::move(each->xml));
+        entry.is_archived = false;   // what is archived is never postponed
+        append(std::move(entry), receipt);
         for (const storage::Device& device : account_.devices())
             if (device.cursor >= id) account_.worker().storage().messages().advance_cursor(account_.id(), device.id, device.cursor);
     }

@@ -26,7 +26,7 @@ public:
     explicit AccountLog(Account& account) : account_{account} {}
     ~AccountLog() override;
 
-    void open(storage::LogId last) { last_ = last; }     // at load
+    void open(storage::LogId last);                      // at load: the last entry that is stored
     void add_device(storage::Device& device);            // its cursor stands at the end, here and in storage
     // Writing: Passage::keep takes a place, run() writes it. False: refused, too much waits for the database already.
     storage::LogId reserve();

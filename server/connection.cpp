@@ -91,8 +91,8 @@ void Connection::read() {
         if (!closing_) stream_->receive({buffer.data(), static_cast<std::size_t>(got)});
         return;
     }
-    // OpenSSL may hold decrypted bytes that epoll knows nothing of: read until it has none. Of the rest no more than a
-    // buffer's worth a turn: others wait, and the outbox is looked at when the turn ends.
+    // OpenSSL may hold bytes that epoll knows nothing of. No more than a buffer's worth a turn: others wait, and the outbox is
+    // looked at when the turn ends.
     std::size_t taken = 0;
     do {
         std::size_t got = 0;
@@ -107,7 +107,7 @@ void Connection::read() {
         if (progress == Progress::failed) return finish("TLS: " + tls_->problem());
         if (progress == Progress::want_write) return poll_for(EPOLLIN | EPOLLOUT);
         if (progress == Progress::want_read) return;
-        if (taken >= buffer.size() && !tls_->has_pending()) return;
+        if (taken >= buffer.size()) return tls_->has_pending() ? read_in_the_next_turn() : void();
     } while (polled_ != 0 && (wants_input() || closing_));
 }
 
@@ -115,13 +115,15 @@ void Connection::want_input(bool wanted) {
     input_wanted_ = wanted;
     if (!wants_input()) return;   // should something come, epoll is told then: most often nothing does
     poll_for(polled_ | EPOLLIN);
-    // What TLS has decrypted already makes no socket readable.
-    if (tls_ && !handshaking_ && tls_->has_pending()) {
-        if (!decrypted_) decrypted_ = std::make_unique<net::Timer>();
-        decrypted_->start(worker_->loop, net::Duration::zero(), [this] {
-            if (polled_ != 0 && wants_input()) read();
-        });
-    }
+    if (tls_ && !handshaking_ && tls_->has_pending()) read_in_the_next_turn();
+}
+
+// What TLS has taken from the socket already makes it readable no more.
+void Connection::read_in_the_next_turn() {
+    if (!decrypted_) decrypted_ = std::make_unique<net::Timer>();
+    decrypted_->start(worker_->loop, net::Duration::zero(), [this] {
+        if (polled_ != 0 && (wants_input() || closing_)) read();
+    });
 }
 
 void Connection::charge(std::size_t bytes) {
@@ -288,7 +290,7 @@ void Connection::drop_sent(std::size_t bytes) {
 void Connection::close() {
     if (closing_ || over_) return;
     closing_ = true;
-    timer_.start(worker_->loop, close_wait, [this] { finish("closed"); });
+    timer_.start(worker_->loop, handshaking_ ? net::Duration::zero() : close_wait, [this] { finish("closed"); });   // nothing can be said yet
     worker_->loop.at_end_of_turn(*this);
 }
 

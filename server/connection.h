@@ -46,6 +46,7 @@ private:
     void on_end_of_turn() override;
 
     void read();
+    void read_in_the_next_turn();
     void begin_tls();
     void continue_handshake();
     void flush();

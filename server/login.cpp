@@ -303,7 +303,8 @@ IqReply Stream::bind_to(const std::shared_ptr<Account>& account, const Stanza& r
 
 std::optional<xmpp::StanzaError> Stream::take_resource(const std::shared_ptr<Account>& account, const std::string& wanted) {
     // Between login and now its key may have been replaced, and the account disabled.
-    if (!account->device(login_->device) || account->record().disabled) return xmpp::StanzaError{Condition::not_authorized};
+    const bool is_still_there = worker_->find(account->jid().text()) == account.get();
+    if (!is_still_there || !account->device(login_->device) || account->record().disabled) return xmpp::StanzaError{Condition::not_authorized};
 
     // §7.6, §7.7
     std::string resource = auth::random_token(9);

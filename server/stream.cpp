@@ -203,6 +203,7 @@ void Stream::on_starttls() {
 }
 
 void Stream::on_secured() {
+    if (phase_ == Phase::closing) return;
     phase_ = Phase::authenticate;
     login_->exchange.reset();   // what was begun in the clear goes on under no protection
     login_->channel.reset();

@@ -172,6 +172,11 @@ std::size_t Worker::loading_count() const {
 
 void Worker::became_idle(Account& account) {
     if (!account.is_idle()) return;
+    if (account.idle != Account::Idle::unlisted) {
+        account.idle = Account::Idle::again;
+        return;
+    }
+    account.idle = Account::Idle::listed;
     idle_.push_back(account.jid().text());
     if (idle_.size() > idle_accounts_kept) loop.post([this] { drop_idle(); });
 }
@@ -180,8 +185,14 @@ void Worker::drop_idle() {
     while (idle_.size() > idle_accounts_kept) {
         const auto entry = accounts_.find(idle_.front());
         idle_.pop_front();
-        if (entry == accounts_.end() || !entry->second.account || !entry->second.account->is_idle()) continue;
+        if (entry == accounts_.end() || !entry->second.account) continue;
         const std::shared_ptr<Account> account = entry->second.account;
+        const bool was_used = std::exchange(account->idle, Account::Idle::unlisted) == Account::Idle::again;
+        if (!account->is_idle()) continue;
+        if (was_used) {
+            became_idle(*account);   // behind the others
+            continue;
+        }
         host.unloading.tell(*account);
         accounts_.erase(account->jid().text());
     }

@@ -43,11 +43,13 @@ private:
         if (stream.phase() == Stream::Phase::closing) co_return;
         if (!account) co_return stream.close({xmpp::StreamCondition::resource_constraint, "The account cannot be loaded now."});
         std::string answers;
+        ++account->busy;   // else it may be forgotten meanwhile
         for (const auto& hook : host_.before_binding.entries()) {
             auto answering = hook.call(hook.module, *account, answers);
             co_await answering;
-            if (stream.phase() == Stream::Phase::closing) co_return;
         }
+        if (--account->busy == 0) host_.worker.became_idle(*account);
+        if (stream.phase() == Stream::Phase::closing) co_return;
         // From here on others see the session, and what they send it must not overtake <success/> (XEP-0388 §2.4).
         if (const auto refused = stream.take_resource(account, resource_for(stream, login.authenticate, asked)))
             co_return stream.close({condition_of(*refused), refused->text});

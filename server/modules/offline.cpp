@@ -42,8 +42,9 @@ private:
         return has_content(message);
     }
 
+    // A session that waits to be resumed may never be.
     static bool has_taker(const Account& account) {
-        return std::ranges::any_of(account.sessions(), [](const auto& session) { return session->takes_messages(); });
+        return std::ranges::any_of(account.sessions(), [](const auto& session) { return session->stream() && session->takes_messages(); });
     }
 
     // RFC 6121 §8.5.2.2.1: stored is taken care of.

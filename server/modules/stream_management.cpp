@@ -24,6 +24,7 @@ constexpr std::chrono::seconds longest_resumption{600};
 constexpr std::chrono::seconds least_after_restart{10};  // clients could not come back while there was no server
 constexpr std::chrono::seconds ack_patience{1};     // an asked-for ack waits so long for what is being stored
 constexpr std::size_t most_unacked = 20000;         // stanzas in one queue
+constexpr std::size_t most_unacked_bytes = 64U << 20;   // of them, beside one that is as large as it likes
 constexpr std::size_t ask_after = 5;                // unacked stanzas without a request for an ack
 
 bool is_true(std::string_view value) { return value == "true" || value == "1"; }
@@ -86,6 +87,7 @@ private:
         std::deque<bool> settling;          // stanzas settled + 1 … taken
         std::uint32_t sent = 0, acked = 0;
         std::deque<Unacked> unacked;
+        std::size_t unacked_bytes = 0;
         bool asked = false;                 // an <r/> is on its way
         bool ask_now = false;
         bool ack_wanted = false;            // the client's <r/> waits for what is being stored
@@ -202,8 +204,8 @@ void StreamManagement::on_request(Stream& stream, const xmpp::Stanza&) {
     State* const state = state_of(stream);
     if (!state) return stream.close({xmpp::StreamCondition::unsupported_stanza_type});
     if (state->settled == state->taken) return answer(*state);
-    if (std::exchange(state->ack_wanted, true)) return;
-    state->patience.start(worker_.loop, ack_patience, [this, state] { answer(*state); });
+    state->ack_wanted = true;
+    if (!state->patience.is_running()) state->patience.start(worker_.loop, ack_patience, [this, state] { answer(*state); });
 }
 
 void StreamManagement::answer(State& state) {
@@ -219,7 +221,7 @@ void StreamManagement::answer(State& state) {
 Verdict StreamManagement::leaving(Leaving& leaving) {
     State* const state = states_[leaving.session].get();
     if (!state) return Verdict::pass();
-    if (state->unacked.size() >= most_unacked) {
+    if (state->unacked.size() >= most_unacked || state->unacked_bytes >= most_unacked_bytes) {
         // Its client acks nothing. What is logged waits for another session of the device.
         const auto session = leaving.session.shared_from_this();
         worker_.loop.post([session] {
@@ -228,6 +230,7 @@ Verdict StreamManagement::leaving(Leaving& leaving) {
         return Verdict::drop();
     }
     state->unacked.push_back({leaving.wire, leaving.logged_as});
+    state->unacked_bytes += leaving.wire.size();
     ++state->sent;
     leaving.acknowledged_later = true;
     // One request is out at a time: the next leaves with the stanzas that follow its answer.
@@ -264,6 +267,7 @@ bool StreamManagement::acknowledge(State& state, Stream& stream, std::uint32_t h
     const auto account = state.session->shared_account();
     for (std::uint32_t i = 0; i < newly; ++i) {
         if (const LogPlace place = state.unacked.front().logged_as) account->log.delivered(*state.session, place);
+        state.unacked_bytes -= state.unacked.front().wire.size();
         state.unacked.pop_front();
     }
     state.acked = h;
@@ -316,6 +320,7 @@ void StreamManagement::restore(Session& session, const SessionState& stored) {
     for (std::size_t i = 5; i + 2 < texts->size(); i += 3) {
         const LogPlace place{number_of<storage::LogId>((*texts)[i]), !(*texts)[i + 1].empty()};
         state->unacked.push_back({xmpp::Wire{(*texts)[i + 2]}, place});
+        state->unacked_bytes += state->unacked.back().wire.size();
         ++state->sent;
         if (place) session.sent_before(place);
     }
@@ -409,6 +414,7 @@ void StreamManagement::ended(Session& session) {
             worker_.router.bounce(stanza, session.jid(), xmpp::Condition::recipient_unavailable);
     }
     state->unacked.clear();
+    state->unacked_bytes = 0;
 }
 
 MODULE_FACTORY(stream_management, StreamManagement)

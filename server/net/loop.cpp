@@ -95,6 +95,7 @@ bool Loop::turn(Duration wait) {
     now_ = clock_.steady();
     bool worked = drain_mailbox();
     worked |= fire_timers();
+    worked |= !may_wait_.empty();
     {
         const std::lock_guard lock{mutex_};
         if (!mailbox_.empty() || !end_of_turn_.empty() || !after_output_.empty()) wait = Duration::zero();
@@ -174,27 +175,30 @@ bool Loop::poll(Duration wait) {
             [[maybe_unused]] const auto got = ::read(wake_, &drained, sizeof drained);
             continue;
         }
-        const bool leaves = events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-        if (pollables_[fd] && (leaves || pollables_[fd]->may_wait())) may_wait_.push_back({fd, events[i].events});
-        else dispatch(fd, events[i].events);
         worked = true;
+        Watched& watched = watched_[fd];
+        if (!watched.pollable) continue;   // removed by an earlier event of this turn
+        const bool leaves = events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        if (leaves || watched.pollable->may_wait()) {
+            if (watched.due == 0) may_wait_.push_back(fd);
+            watched.due |= events[i].events;
+        } else {
+            watched.pollable->on_ready(events[i].events | std::exchange(watched.due, 0));
+        }
     }
     return worked;
 }
 
-// One that was removed by an earlier event of this turn is gone from the table.
-void Loop::dispatch(int fd, std::uint32_t events) {
-    if (Pollable* const pollable = pollables_[fd]) pollable->on_ready(events);
-}
-
-// Those for whom no time is left are ready still, and first in the next turn.
+// Those for whom no time is left are first in the next turn. epoll does not tell of all of them again (EPOLLONESHOT).
 void Loop::serve_who_may_wait() {
     const Duration end = clock_.steady() + time_for_who_may_wait;
-    for (const Ready& ready : may_wait_) {
-        dispatch(ready.fd, ready.events);
+    while (!may_wait_.empty()) {
+        Watched& watched = watched_[may_wait_.front()];
+        may_wait_.pop_front();
+        if (watched.due == 0) continue;   // removed, or served with the others
+        watched.pollable->on_ready(std::exchange(watched.due, 0));
         if (clock_.steady() >= end) break;
     }
-    may_wait_.clear();
 }
 
 namespace {
@@ -210,20 +214,20 @@ bool control(int epoll, int operation, int fd, std::uint32_t events) {
 }  // namespace
 
 void Loop::add(int fd, std::uint32_t events, Pollable& pollable) {
-    if (static_cast<std::size_t>(fd) >= pollables_.size()) pollables_.resize(fd + 64);
-    pollables_[fd] = &pollable;
+    if (static_cast<std::size_t>(fd) >= watched_.size()) watched_.resize(fd + 64);
+    watched_[fd] = {&pollable, 0};
     if (!control(epoll_, EPOLL_CTL_ADD, fd, events))
         throw std::system_error{errno, std::generic_category(), "epoll_ctl add"};
 }
 
 void Loop::change(int fd, std::uint32_t events, Pollable& pollable) {
-    assert(pollables_.at(fd) == &pollable);
-    pollables_[fd] = &pollable;
+    assert(watched_.at(fd).pollable == &pollable);
+    watched_[fd].pollable = &pollable;
     control(epoll_, EPOLL_CTL_MOD, fd, events);
 }
 
 void Loop::remove(int fd) {
-    if (static_cast<std::size_t>(fd) < pollables_.size()) pollables_[fd] = nullptr;
+    if (static_cast<std::size_t>(fd) < watched_.size()) watched_[fd] = {};
     ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
 }
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -144,7 +145,6 @@ private:
     bool drain_mailbox();
     bool fire_timers();
     bool poll(Duration wait);
-    void dispatch(int fd, std::uint32_t events);
     void serve_who_may_wait();
     bool end_turn();
 
@@ -156,9 +156,12 @@ private:
     std::multimap<Duration, Timer*> timers_;
     std::vector<EndOfTurn*> end_of_turn_, after_output_;
     std::vector<EndOfTurn*> ending_;
-    std::vector<Pollable*> pollables_;        // by file descriptor
-    struct Ready { int fd; std::uint32_t events; };
-    std::vector<Ready> may_wait_;             // until the others of this turn are served
+    struct Watched {
+        Pollable* pollable = nullptr;
+        std::uint32_t due = 0;                // events that it waits to be told of
+    };
+    std::vector<Watched> watched_;            // by file descriptor
+    std::deque<int> may_wait_;                // descriptors, to be served when the others are, in this turn or another
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> waiting_{0};     // in the mailbox
 

@@ -211,3 +211,29 @@ TEST_CASE("who sends too much over TLS is read no further until its time has com
     for (int i = 0; i < 20; ++i) host.pass(1s);
     CHECK(bytes() - before == 10'000);
 }
+
+TEST_CASE("who sends much over TLS has no more than a buffer of it read in a turn") {
+    Host host{[](server::Config&) {}};
+    Client client;
+    host.take(client.servers_end, true);
+    bool is_done = client.shake();
+    for (int i = 0; i < 20 && !is_done; ++i) {
+        host.settle();
+        is_done = client.shake(client.receive());
+    }
+    REQUIRE(is_done);
+    client.write(std::string{header});
+    host.settle();
+    const auto bytes = [&] { return host.worker().counters.bytes_received; };
+    const auto before = bytes();
+    const std::size_t record = 16'000, records = 10;
+    for (std::size_t i = 0; i < records; ++i) client.write(std::string(record, ' '));
+    const std::size_t in_a_turn = host.worker().read_buffer.size() + record;
+    std::size_t read = 0;
+    for (int turns = 0; turns < 20 && read < record * records; ++turns) {
+        host.turn();
+        CHECK(bytes() - before - read <= in_a_turn);
+        read = bytes() - before;
+    }
+    CHECK(read == record * records);
+}

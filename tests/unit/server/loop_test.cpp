@@ -21,11 +21,11 @@ namespace {
 // One that is served notes what it was told, and is removed when its peer has gone; either takes a millisecond.
 class Client final : public server::net::Pollable {
 public:
-    Client(server::net::Loop& loop, server::net::ManualClock& clock, std::vector<std::string>& served, bool may_wait = false)
+    Client(server::net::Loop& loop, server::net::ManualClock& clock, std::vector<std::string>& served, bool may_wait = false, std::uint32_t events = EPOLLIN)
         : loop_{loop}, clock_{clock}, served_{served} {
         may_wait_ = may_wait;
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_.data()) == 0);
-        loop_.add(ends_[0], EPOLLIN, *this);
+        loop_.add(ends_[0], events, *this);
     }
     ~Client() {
         loop_.remove(ends_[0]);
@@ -43,7 +43,7 @@ private:
         std::array<char, 16> said;
         clock_.advance(1ms);
         const ssize_t count = ::recv(ends_[0], said.data(), said.size(), 0);
-        REQUIRE(count >= 0);
+        if (count < 0) return;   // it was told twice
         served_.push_back(count > 0 ? std::string(said.data(), static_cast<std::size_t>(count)) : "gone");
         if (count == 0) loop_.remove(ends_[0]);
     }
@@ -86,6 +86,27 @@ TEST_CASE("a turn serves those who are logged in first, and for a few millisecon
     served.clear();
     CHECK_FALSE(loop.turn(0us));
     CHECK(served.empty());
+}
+
+TEST_CASE("who may wait is served in turn, also who is told of but once", "[loop]") {
+    const std::uint32_t events = GENERATE(EPOLLIN, EPOLLIN | EPOLLONESHOT);
+    server::net::ManualClock clock;
+    server::net::Loop loop{"loop", clock};
+    std::vector<std::string> served;
+    std::vector<std::unique_ptr<Client>> clients;
+    constexpr int strangers = 100;
+    for (int i = 0; i < strangers; ++i) {
+        clients.push_back(std::make_unique<Client>(loop, clock, served, true, events));
+        clients.back()->say(std::to_string(i));
+    }
+    for (int turns = 0; turns < strangers && served.size() < strangers; ++turns) {
+        const std::size_t before = served.size();
+        loop.turn(0us);
+        if (events == EPOLLIN)   // those who are served have more to say, and stand behind the others
+            for (std::size_t i = before; i < served.size() && i < strangers; ++i) clients[std::stoul(served[i])]->say(served[i]);
+    }
+    REQUIRE(served.size() >= strangers);
+    for (int i = 0; i < strangers; ++i) CHECK(served[i] == std::to_string(i));
 }
 
 TEST_CASE("one who may wait is served in each turn, however long it takes", "[loop]") {
