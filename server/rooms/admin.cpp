@@ -43,7 +43,7 @@ IqReply Room::list(const Stanza& stanza, const Element& query) const {
     const auto role = parse_role(item.attr("role"));
     if (affiliation.has_value() == role.has_value()) return Condition::bad_request;
     const Affiliation own = affiliation_of(stanza);
-    const Occupant* const asking = occupants_.of(stanza.from().bare());
+    const Occupant* const asking = occupant_of(stanza);
     xmpp::XmlWriter w;
     w.open("query", ns_muc_admin);
     if (role) {
@@ -64,8 +64,10 @@ IqReply Room::list(const Stanza& stanza, const Element& query) const {
                      : *affiliation == Affiliation::member ? own >= Affiliation::admin || is_open_to_members
                                                            : own >= Affiliation::admin;
     if (!may) return Condition::forbidden;
-    std::map<JidView, std::string_view> nicks;   // of those who are there
-    occupants_.for_each([&nicks](const Occupant& occupant) { nicks.try_emplace(occupant.bare(), occupant.nick()); });
+    std::map<JidView, std::string_view> nicks;   // of those who are seen there
+    occupants_.for_each([&](const Occupant& occupant) {
+        if (is_broadcast(occupant) || own >= Affiliation::admin) nicks.try_emplace(occupant.bare(), occupant.nick());
+    });
     for (const auto& [jid, entry] : affiliations_.entries()) {
         if (entry.affiliation != *affiliation) continue;
         const auto there = nicks.find(jid);
@@ -109,7 +111,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
     if (roles.size() * occupants_.size() + presences_of(affiliations) > most_presences) return answer(too_many_presences());
     if (const auto error = forbids_together(by, affiliations)) return answer(*error);
 
-    const std::string actor = nick_of(stanza.from());
+    const std::string actor = actor_of(stanza);
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
         answer(stored ? IqReply::result() : IqReply{not_stored});
         if (!stored) return;
@@ -120,8 +122,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
 
 // §8.2–§8.4, §9.6, §9.7
 std::optional<StanzaError> Room::forbids(const Stanza& by, const RoleChange& change) const {
-    const Occupant* actor = occupants_.at(by.from());
-    if (!actor) actor = occupants_.of(by.from().bare());
+    const Occupant* const actor = occupant_of(by);
     const Affiliation own = affiliation_of(by);
     if (own < Affiliation::admin && (!actor || actor->role != Role::moderator)) return Condition::forbidden;
     const Occupant* const who = occupants_.find(change.nick);
@@ -130,11 +131,11 @@ std::optional<StanzaError> Room::forbids(const Stanza& by, const RoleChange& cha
     if (concerns_moderators && own < Affiliation::admin && who != actor)
         return change.role == Role::moderator ? StanzaError{Condition::forbidden} : StanzaError{Condition::not_allowed};
     if (change.role == Role::moderator && own < Affiliation::admin) return Condition::forbidden;
-    if (who == actor) return std::nullopt;
-    if (change.role == Role::none) return who->affiliation > own ? std::optional<StanzaError>{Condition::not_allowed} : std::nullopt;
+    if (change.role == Role::none) return who != actor && who->affiliation > own ? std::optional<StanzaError>{Condition::not_allowed} : std::nullopt;
     if (change.role == Role::moderator) return std::nullopt;
-    // Neither voice nor moderation is taken from admins, nor voice from who has the same standing.
+    // Neither voice nor moderation is taken from admins, by whomever, nor voice from who has the same standing.
     if (who->affiliation >= Affiliation::admin) return Condition::not_allowed;
+    if (who == actor) return std::nullopt;
     if (change.role == Role::visitor && who->affiliation > Affiliation::none && who->affiliation >= own) return Condition::not_allowed;
     return std::nullopt;
 }
@@ -297,10 +298,9 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
     remove(shut_out, tidings);
 }
 
-std::string Room::nick_of(JidView jid) const {
-    const Occupant* who = occupants_.at(jid);
-    if (!who) who = occupants_.of(jid.bare());
-    return who ? std::string{who->nick()} : std::string{};
+std::string Room::actor_of(const Stanza& stanza) const {
+    const Occupant* const who = occupant_of(stanza);
+    return who && is_broadcast(*who) ? std::string{who->nick()} : std::string{};
 }
 
 }  // namespace server::rooms

@@ -39,7 +39,7 @@ void Room::available(const Stanza& presence, JidView to) {
         who->changed();
         // §17.3, rule 3: lost its synchronization.
         show(*who, {}, x ? &who->foremost().jid : nullptr);
-        if (x) welcome(*who, x, config_.is_non_anonymous ? std::vector<unsigned>{100} : std::vector<unsigned>{});
+        if (x) welcome(*who, x, codes_of_entry());
         return;
     }
     if (x) return enter(presence, to);
@@ -61,8 +61,7 @@ void Room::enter(const Stanza& presence, JidView to) {
     const bool is_new_room = is_locked_ && occupants_.empty();
     Seat seat{xmpp::Jid{presence.from()}, around_.home_of(bare), ++seats_given_, presence};
 
-    std::vector<unsigned> codes;
-    if (config_.is_non_anonymous) codes.push_back(100);   // §7.2.3
+    std::vector<unsigned> codes = codes_of_entry();
     if (is_new_room) codes.push_back(201);                // §10.1.1
     if (Occupant* const there = occupants_.find(to.resourcepart())) {   // §7.2.8: another session of the same
         occupants_.add(*there, std::move(seat));
@@ -79,6 +78,9 @@ void Room::enter(const Stanza& presence, JidView to) {
     show(added, {}, &added.foremost().jid);
     welcome(added, x, std::move(codes));
 }
+
+// §7.2.3
+std::vector<unsigned> Room::codes_of_entry() const { return config_.is_non_anonymous ? std::vector<unsigned>{100} : std::vector<unsigned>{}; }
 
 // In the order of §7.2.5 to §7.2.10; who is banned learns nothing else.
 std::optional<StanzaError> Room::keeps_out(const Stanza& presence, const Element& x, std::string_view nick) const {
@@ -148,8 +150,9 @@ void Room::change_nick(Occupant& who, const Stanza& presence, JidView to) {
     Seat& seat = *who.seat(presence.from());
     seat.presence = presence;
     std::rotate(&seat, &seat + 1, who.seats.data() + who.seats.size());
-    show(who);
-    if (const Element x = presence.child("x", ns_muc)) welcome(who, x, {});
+    const Element x = presence.child("x", ns_muc);
+    show(who, {}, x ? &who.foremost().jid : nullptr);
+    if (x) welcome(who, x, codes_of_entry());
 }
 
 }  // namespace server::rooms

@@ -97,7 +97,7 @@ void Room::configure(const Stanza& stanza, RoomConfig config, std::vector<Affili
     };
     Change change;
     if (config != config_) change.config = config;
-    change_affiliations(std::move(changes), nick_of(stanza.from()), done, std::move(change));
+    change_affiliations(std::move(changes), actor_of(stanza), done, std::move(change));
 }
 
 // §10.2, §10.2.1

@@ -31,6 +31,11 @@ Affiliation Room::affiliation_of(JidView bare) const {
     return affiliations_.has_owner() || !around_.is_admin(bare) ? affiliations_.of(bare) : Affiliation::owner;
 }
 
+const Occupant* Room::occupant_of(const Stanza& stanza) const {
+    const Occupant* const who = occupants_.at(stanza.from());
+    return who ? who : occupants_.of(stanza.from().bare());
+}
+
 void Room::account_removed(const xmpp::Jid& account) {
     if (!affiliations_.find(account)) return;
     affiliations_.set(account, {});

@@ -79,6 +79,7 @@ private:
     std::optional<xmpp::StanzaError> keeps_out(const xmpp::Stanza& presence, const xmpp::Element& x, std::string_view nick) const;
     std::optional<xmpp::StanzaError> keeps_nick(xmpp::JidView bare, std::string_view nick) const;
     bool is_full_for(xmpp::JidView bare) const;
+    std::vector<unsigned> codes_of_entry() const;
     void welcome(Occupant& who, const xmpp::Element& x, std::vector<unsigned> codes);   // its foremost session
     void change_nick(Occupant& who, const xmpp::Stanza& presence, xmpp::JidView to);
     Role role_at_entry(Affiliation affiliation) const;
@@ -128,6 +129,7 @@ private:
 
     // whispers.cpp: to one occupant
     void whisper(const xmpp::Stanza& stanza, xmpp::JidView to);
+    std::string passed_error(const xmpp::Stanza& stanza, const Occupant& from) const;
     bool may_whisper(const Occupant& from, const Occupant& to) const;
     void pass_request(const xmpp::Stanza& iq, xmpp::JidView to);
     void pass_answer(const xmpp::Stanza& iq, xmpp::JidView to);
@@ -174,7 +176,7 @@ private:
     void apply(const RoleChange& change, const std::string& actor);
     void apply(const AffiliationChange& change, const std::string& actor);
     bool calls_for_invitation(const AffiliationChange& change) const;
-    std::string nick_of(xmpp::JidView jid) const;                                   // for <actor/>; may be empty
+    std::string actor_of(const xmpp::Stanza& stanza) const;                         // for <actor/>: who may be seen there, or nobody
 
     // owner.cpp
     IqReply configuration(const xmpp::Stanza& stanza) const;
@@ -188,6 +190,7 @@ private:
     void refuse(const xmpp::Stanza& stanza, xmpp::JidView asked, xmpp::StanzaError error);
     void commit(Change change, std::function<void(bool)> then);
     std::string id_of(xmpp::JidView bare) const;                                    // XEP-0421
+    const Occupant* occupant_of(const xmpp::Stanza& stanza) const;                  // whose session sent it, or another of its account
     Affiliation affiliation_of(const xmpp::Stanza& stanza) const { return affiliation_of(stanza.from().bare()); }
 
     Surroundings& around_;
