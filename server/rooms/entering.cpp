@@ -4,6 +4,7 @@
 
 #include "auth/crypto.h"
 #include "server/rooms/room.h"
+#include "xmpp/parser.h"
 #include "xmpp/xml_writer.h"
 
 namespace server::rooms {
@@ -17,7 +18,8 @@ using xmpp::StanzaError;
 namespace {
 
 constexpr std::size_t longest_nick = 256;            // bytes
-constexpr std::size_t longest_presence = 16 * 1024;  // bytes; everybody who enters gets everybody's
+constexpr std::size_t most_presence_bytes = 4U << 20;   // of all who are there: everybody who enters gets them
+constexpr std::size_t longest_show = 4;              // bytes (RFC 6121 §4.7.2.1)
 constexpr std::uint32_t places_for_admins = 10;      // beyond the limit
 constexpr std::size_t most_seats = 20;               // sessions of one occupant
 
@@ -33,10 +35,7 @@ void Room::available(const Stanza& presence, JidView to) {
     Occupant* const who = occupants_.at(presence.from());
     if (who && to.resourcepart() != who->nick()) return change_nick(*who, presence, to);
     if (who) {
-        Seat& seat = *who->seat(presence.from());
-        seat.presence = presence;
-        std::rotate(&seat, &seat + 1, who->seats.data() + who->seats.size());   // the foremost is the last
-        who->changed();
+        occupants_.set_presence(*who, presence.from(), passed_to_others(presence, who->seat(presence.from())));
         // §17.3, rule 3: lost its synchronization.
         show(*who, {}, x ? &who->foremost().jid : nullptr);
         if (x) welcome(*who, x, codes_of_entry());
@@ -59,7 +58,7 @@ void Room::enter(const Stanza& presence, JidView to) {
     if (auto error = keeps_out(presence, x, to.resourcepart())) return refuse(presence, to, std::move(*error));
     const JidView bare = presence.from().bare();
     const bool is_new_room = is_locked_ && occupants_.empty();
-    Seat seat{xmpp::Jid{presence.from()}, around_.home_of(bare), ++seats_given_, presence};
+    Seat seat{xmpp::Jid{presence.from()}, around_.home_of(bare), ++seats_given_, passed_to_others(presence, nullptr)};
 
     std::vector<unsigned> codes = codes_of_entry();
     if (is_new_room) codes.push_back(201);                // §10.1.1
@@ -77,6 +76,18 @@ void Room::enter(const Stanza& presence, JidView to) {
     Occupant& added = occupants_.add(std::move(who));
     show(added, {}, &added.foremost().jid);
     welcome(added, x, std::move(codes));
+}
+
+// §17.3, rule 7: all of it, so long as those of a room are not too much for who enters; then whether somebody is away.
+// `instead_of`: whose presence it takes the place of.
+Stanza Room::passed_to_others(const Stanza& presence, const Seat* instead_of) const {
+    const std::size_t before = occupants_.presence_bytes() - (instead_of ? instead_of->presence.size() : 0);
+    if (before + presence.size() <= most_presence_bytes) return presence;
+    xmpp::XmlWriter w;
+    w.open("presence").attr("from", presence.from().text()).attr("to", presence.to().text()).attr_if("id", presence.id());
+    const std::string show = presence.child("show", xmpp::ns::client).text();
+    if (!show.empty() && show.size() <= longest_show) w.leaf("show", show);
+    return xmpp::parse_trusted(w.take());
 }
 
 // §7.2.3
@@ -147,9 +158,7 @@ void Room::change_nick(Occupant& who, const Stanza& presence, JidView to) {
     if (is_broadcast(who)) tell_others(who, {}, Says::unavailable, tidings);
     tell_itself(who, {}, Says::unavailable, tidings);
     occupants_.rename(who, xmpp::Jid{to});
-    Seat& seat = *who.seat(presence.from());
-    seat.presence = presence;
-    std::rotate(&seat, &seat + 1, who.seats.data() + who.seats.size());
+    occupants_.set_presence(who, presence.from(), passed_to_others(presence, who.seat(presence.from())));
     const Element x = presence.child("x", ns_muc);
     show(who, {}, x ? &who.foremost().jid : nullptr);
     if (x) welcome(who, x, codes_of_entry());

@@ -35,7 +35,7 @@ void Room::leave(Occupant& who, const Stanza& presence) {
         is_destroyed_ = true;
         return remove_all("<destroy/>");
     }
-    remove_seat(who, presence.from(), {}, presence);
+    remove_seat(who, presence.from(), {}, presence.size() <= longest_presence ? presence : Stanza{});
 }
 
 void Room::failed(const Stanza& error) {

@@ -37,7 +37,10 @@ Occupant& Occupants::add(Occupant occupant) {
     is_stale_ = true;
     std::string nick{occupant.nick()};
     Occupant& added = *by_nick_.emplace(std::move(nick), std::make_unique<Occupant>(std::move(occupant))).first->second;
-    for (const Seat& seat : added.seats) by_jid_[seat.jid.text()] = &added;
+    for (const Seat& seat : added.seats) {
+        by_jid_[seat.jid.text()] = &added;
+        presence_bytes_ += seat.presence.size();
+    }
     enlist(added);
     return added;
 }
@@ -58,6 +61,7 @@ void Occupants::strike(Occupant& occupant) {
 void Occupants::add(Occupant& occupant, Seat seat) {
     is_stale_ = true;
     by_jid_[seat.jid.text()] = &occupant;
+    presence_bytes_ += seat.presence.size();
     occupant.seats.push_back(std::move(seat));
     occupant.changed();
 }
@@ -65,14 +69,26 @@ void Occupants::add(Occupant& occupant, Seat seat) {
 void Occupants::remove(Occupant& occupant) {
     is_stale_ = true;
     strike(occupant);
-    for (const Seat& seat : occupant.seats) by_jid_.erase(seat.jid.text());
+    for (const Seat& seat : occupant.seats) {
+        by_jid_.erase(seat.jid.text());
+        presence_bytes_ -= seat.presence.size();
+    }
     by_nick_.erase(by_nick_.find(occupant.nick()));
 }
 
 void Occupants::remove(Occupant& occupant, xmpp::Jid full) {
     is_stale_ = true;
     by_jid_.erase(full.text());
+    presence_bytes_ -= occupant.seat(full)->presence.size();
     std::erase_if(occupant.seats, [&](const Seat& seat) { return seat.jid == full; });
+    occupant.changed();
+}
+
+void Occupants::set_presence(Occupant& occupant, xmpp::JidView full, xmpp::Stanza presence) {
+    Seat& seat = *occupant.seat(full);
+    presence_bytes_ = presence_bytes_ - seat.presence.size() + presence.size();
+    seat.presence = std::move(presence);
+    std::rotate(&seat, &seat + 1, occupant.seats.data() + occupant.seats.size());
     occupant.changed();
 }
 

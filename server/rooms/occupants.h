@@ -46,6 +46,7 @@ class Occupants {
 public:
     std::size_t size() const { return by_nick_.size(); }
     bool empty() const { return by_nick_.empty(); }
+    std::size_t presence_bytes() const { return presence_bytes_; }   // of all sessions
     Occupant* find(std::string_view nick) const;
     Occupant* at(xmpp::JidView full) const;          // whose session that is
     Occupant* of(xmpp::JidView bare) const;          // one of that account's
@@ -59,6 +60,7 @@ public:
     void remove(Occupant& occupant);
     void remove(Occupant& occupant, xmpp::Jid full);   // not its last seat
     void rename(Occupant& occupant, xmpp::Jid address);
+    void set_presence(Occupant& occupant, xmpp::JidView full, xmpp::Stanza presence);   // of that session, which is the foremost then
     void set_role(Occupant& occupant, Role role);
 
     // All sessions, those of moderators first; one audience for each worker where there are some.
@@ -73,6 +75,7 @@ private:
     std::unordered_map<std::string, Occupant*, xmpp::TextHash, std::equal_to<>> by_jid_;
     std::array<std::vector<Occupant*>, 4> by_role_;
     std::vector<Hearers> hearers_;
+    std::size_t presence_bytes_ = 0;
     bool is_stale_ = false;      // hearers_
 };
 

@@ -31,6 +31,7 @@ inline constexpr std::string_view ns_muc = "http://jabber.org/protocol/muc";
 inline constexpr std::string_view ns_muc_admin = "http://jabber.org/protocol/muc#admin";
 inline constexpr std::string_view ns_muc_owner = "http://jabber.org/protocol/muc#owner";
 inline constexpr std::string_view ns_occupant_id = "urn:xmpp:occupant-id:0";
+inline constexpr std::size_t longest_presence = 4096;      // bytes, of an occupant's
 inline constexpr std::size_t most_presences = 1'000'000;   // that one request may cause
 inline constexpr std::string_view muc_child = "<x xmlns='http://jabber.org/protocol/muc'/>";   // beside errors of entering (§7.2)
 
@@ -79,6 +80,7 @@ private:
     std::optional<xmpp::StanzaError> keeps_out(const xmpp::Stanza& presence, const xmpp::Element& x, std::string_view nick) const;
     std::optional<xmpp::StanzaError> keeps_nick(xmpp::JidView bare, std::string_view nick) const;
     bool is_full_for(xmpp::JidView bare) const;
+    xmpp::Stanza passed_to_others(const xmpp::Stanza& presence, const Seat* instead_of) const;
     std::vector<unsigned> codes_of_entry() const;
     void welcome(Occupant& who, const xmpp::Element& x, std::vector<unsigned> codes);   // its foremost session
     void change_nick(Occupant& who, const xmpp::Stanza& presence, xmpp::JidView to);

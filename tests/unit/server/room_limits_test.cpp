@@ -159,3 +159,44 @@ TEST_CASE("when many belong to a room, there is place for a ban and for what cha
     stage.admin("crone@localhost/0", "<item jid='lear@localhost' affiliation='member'/>");
     CHECK(stage.world.errors == std::vector<std::string>{"policy-violation"});
 }
+
+TEST_CASE("presences of all who are there have an end in bytes; then they say who is away and nothing else") {
+    Stage stage;
+    stage.open();
+    stage.configure("muc#roomconfig_presencebroadcast", {"moderator"});
+    const std::string rest = "<show>away</show><status>" + std::string(3700, 'x') + "</status>";
+    const auto come_in = [&](int i) {
+        stage.take("<presence from='user" + std::to_string(i) + "@localhost/r' to='" + address + "/nick" + std::to_string(i) + "'><x xmlns='http://jabber.org/protocol/muc'/>" + rest + "</presence>");
+    };
+    const auto shown = [&](int i) { return stage.room.occupants().find("nick" + std::to_string(i))->foremost().presence; };
+    for (int i = 0; i < 1300; ++i) come_in(i);
+    CHECK(stage.world.errors.empty());
+    CHECK(stage.room.occupants().presence_bytes() < (4U << 20) + 100'000);
+    CHECK(shown(0).child("status", xmpp::ns::client));
+    CHECK_FALSE(shown(1299).child("status", xmpp::ns::client));
+    CHECK(shown(1299).child("show", xmpp::ns::client).text() == "away");
+    check(stage);
+    // A second session of one, and what is said again, count as well; who leaves makes room.
+    stage.take("<presence from='user0@localhost/r' to='" + address + "/nick0'/>");
+    stage.take("<presence from='user1@localhost/s' to='" + address + "/nick1'><x xmlns='http://jabber.org/protocol/muc'/>" + rest + "</presence>");
+    CHECK_FALSE(shown(1).child("status", xmpp::ns::client));
+    for (int i = 2; i < 40; ++i) stage.take("<presence type='unavailable' from='user" + std::to_string(i) + "@localhost/r' to='" + address + "/nick" + std::to_string(i) + "'/>");
+    stage.take("<presence from='user1299@localhost/r' to='" + address + "/other'>" + rest + "</presence>");
+    CHECK(stage.room.occupants().find("other")->foremost().presence.child("status", xmpp::ns::client));
+    for (int i = 0; i < 1300; ++i)
+        for (const std::string session : {"r", "s"})
+            stage.take("<presence type='unavailable' from='user" + std::to_string(i) + "@localhost/" + session + "' to='" + address + "/nick'/>");
+    CHECK(stage.room.occupants().presence_bytes() < 200);   // the owner's
+}
+
+TEST_CASE("§17.3, rule 11: a long farewell is none") {
+    Stage stage;
+    stage.open();
+    for (const int length : {10, 5000}) {
+        stage.join("hag@localhost/0", "hag");
+        stage.take("<presence type='unavailable' from='hag@localhost/0' to='" + address + "/hag'><status>" + std::string(static_cast<std::size_t>(length), 'x') + "</status></presence>");
+        const Stanza& told = stage.world.views["crone@localhost/0"].stanzas.back();
+        CHECK(told.type() == "unavailable");
+        CHECK((told.child("status", xmpp::ns::client) ? 10 : 5000) == length);
+    }
+}
