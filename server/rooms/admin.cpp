@@ -187,6 +187,11 @@ std::optional<StanzaError> Room::forbids(JidView by, const AffiliationChange& ch
 
 std::optional<StanzaError> Room::forbids_together(JidView by, std::span<const AffiliationChange> changes) const {
     if (leaves_no_owner(changes)) return Condition::conflict;
+    std::map<std::string_view, JidView> nicks;
+    for (const AffiliationChange& change : changes) {
+        if (change.entry.nick.empty()) continue;
+        if (nicks.try_emplace(change.entry.nick, change.jid).first->second != change.jid.view()) return Condition::conflict;
+    }
     if (auto error = exceeds_limits(changes)) return error;
     const auto invitees = std::ranges::count_if(changes, [this](const AffiliationChange& change) { return calls_for_invitation(change); });
     return forbids_inviting(by, static_cast<std::size_t>(invitees));
@@ -237,14 +242,16 @@ void Room::change_affiliations(std::vector<AffiliationChange> changes, const std
     if (changes.empty() && !change.config) return confirmed(true);
     for (const AffiliationChange& each : changes) change.affiliations.emplace_back(each.jid, each.entry);
     commit(std::move(change), [this, changes = std::move(changes), actor, confirmed = std::move(confirmed)](bool stored) {
+        std::vector<const AffiliationChange*> invited;
         if (stored) {
             for (const AffiliationChange& each : changes) {
-                if (calls_for_invitation(each)) send_invitation(each.jid, each.by, {}, {});
+                if (calls_for_invitation(each)) invited.push_back(&each);
                 affiliations_.set(each.jid, each.entry);
             }
         }
         confirmed(stored);   // first, as the examples have it
         if (!stored) return;
+        for (const AffiliationChange* const each : invited) send_invitation(each->jid, each->by, {}, {});
         for (const AffiliationChange& each : changes) apply(each, actor);
     });
 }

@@ -90,6 +90,7 @@ void Room::remove_all(std::string_view destroy, const Tidings& tidings) {
         w.open("item").attr("affiliation", "none").attr("role", "none").close().raw(destroy);
         w.open("status").attr("code", std::uint64_t{110}).close();
         for (const unsigned code : tidings.codes) w.open("status").attr("code", std::uint64_t{code}).close();
+        w.close().open("occupant-id", ns_occupant_id).attr("id", who->id);
         const auto copies = std::make_shared<const Copies>(w.take());
         for (const Seat& seat : who->seats) around_.send_all({copies}, seat.jid);
         occupants_.remove(*who);

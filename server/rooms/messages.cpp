@@ -29,6 +29,7 @@ bool is_subject_change(const Stanza& message) {
 }
 
 void Room::message(const Stanza& stanza, JidView to) {
+    if (is_locked_ && !occupants_.at(stanza.from())) return refuse(stanza, to, Condition::item_not_found);   // as if there was none
     if (to.is_full()) return whisper(stanza, to);
     if (stanza.is_error()) return failed(stanza);
     if (stanza.type() == "groupchat") return say(stanza);

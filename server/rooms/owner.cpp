@@ -15,10 +15,10 @@ using xmpp::Stanza;
 
 namespace {
 
-struct Belonging { std::string_view var, label; Affiliation affiliation; };
+struct Belonging { std::string_view var, label; Affiliation affiliation, otherwise; };
 constexpr Belonging lists[] = {
-    {"muc#roomconfig_roomowners", "Owners", Affiliation::owner},
-    {"muc#roomconfig_roomadmins", "Admins", Affiliation::admin},
+    {"muc#roomconfig_roomowners", "Owners", Affiliation::owner, Affiliation::admin},
+    {"muc#roomconfig_roomadmins", "Admins", Affiliation::admin, Affiliation::member},
 };
 
 }  // namespace
@@ -40,8 +40,8 @@ IqReply Room::configuration(const Stanza& stanza) const {
     return w.take();
 }
 
-// §16.5.3: "Full List of Room Admins", and of owners: who is not in it any more is a member (§10.4, §10.7). Without a single
-// owner it says nothing: a form of §10.1.3 asks for further ones.
+// §16.5.3: "Full List of Room Admins", and of owners: who is not in it any more is a member (§10.7), or an admin (§10.2).
+// Without a single owner it says nothing: a form of §10.1.3 asks for further ones.
 xmpp::Result<std::vector<Room::AffiliationChange>, xmpp::StanzaError> Room::read_lists(const xmpp::DataForm& form, xmpp::JidView by) const {
     std::map<xmpp::Jid, Affiliation> wanted;
     for (const Belonging& list : lists) {
@@ -49,7 +49,7 @@ xmpp::Result<std::vector<Room::AffiliationChange>, xmpp::StanzaError> Room::read
         const bool is_empty = !field || std::ranges::all_of(field->values, &std::string::empty);
         if (!field || (is_empty && list.affiliation == Affiliation::owner)) continue;
         for (const auto& [jid, entry] : affiliations_.entries())
-            if (entry.affiliation == list.affiliation) wanted.try_emplace(jid, Affiliation::member);
+            if (entry.affiliation == list.affiliation) wanted.try_emplace(jid, list.otherwise);
         for (const std::string& value : field->values) {
             if (value.empty()) continue;
             const auto jid = xmpp::Jid::parse(value);
@@ -110,7 +110,7 @@ void Room::reconfigured(const RoomConfig& before) {
         Tidings tidings;
         tidings.codes.push_back(322);
         std::vector<Occupant*> strangers = occupants_.all();
-        std::erase_if(strangers, [](const Occupant* who) { return who->affiliation >= Affiliation::member; });
+        std::erase_if(strangers, [this](const Occupant* who) { return affiliation_of(who->bare()) >= Affiliation::member; });   // as of now
         remove(strangers, tidings);
     }
     std::vector<std::uint64_t> codes;

@@ -62,6 +62,7 @@ void Room::iq(const Stanza& stanza, JidView to) {
     if (is_request(stanza) && is_malformed(stanza)) return refuse(stanza, to, Condition::bad_request);
     if (to.is_full()) return is_request(stanza) ? pass_request(stanza, to) : pass_answer(stanza, to);
     if (!is_request(stanza)) return;
+    if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return refuse(stanza, to, Condition::item_not_found);   // as if there was none
     const Element payload = stanza.element().first_child();
     // These answer by themselves, when what they change is stored.
     if (stanza.type() == "set" && payload.is("query", ns_muc_admin)) return administer(stanza, payload);
@@ -94,7 +95,6 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
     }
     if (node == traffic) return Condition::service_unavailable;   // nothing is kept out
     if (!node.empty()) return Condition::item_not_found;
-    if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return Condition::item_not_found;
     w.open("identity").attr("category", "conference").attr("type", "text").attr("name", config_.name.empty() ? jid_.localpart() : config_.name).close();
     for (const std::string_view feature : features_of(config_)) w.open("feature").attr("var", feature).close();
     if (keeps_archive())
@@ -110,7 +110,6 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
 // §6.5: "advised to turn off such information sharing by default": for those inside, and no more than they see anyway.
 IqReply Room::items(const Stanza& stanza, const Element& query) const {
     if (!query.attr("node").empty()) return Condition::item_not_found;
-    if (is_locked_ && affiliation_of(stanza) < Affiliation::owner) return Condition::item_not_found;
     xmpp::XmlWriter w;
     w.open("query", xmpp::ns::disco_items);
     const auto write = [&w](const Occupant* each) { w.open("item").attr("jid", each->address.text()).attr("name", each->nick()).close(); };

@@ -80,8 +80,9 @@ std::string Room::id_of(JidView bare) const { return auth::token(auth::hmac(stor
 
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context) {
     const xmpp::Jid& room = *static_cast<const xmpp::Jid*>(context);
-    if (child.ns() == ns_occupant_id || child.is("x", ns_muc) || child.is("x", xmpp::ns::muc_user)) return true;
-    return (child.is("stanza-id", xmpp::ns::stanza_id) && xmpp::names(child.attr("by"), room)) || (child.is("delay", xmpp::ns::delay) && xmpp::names(child.attr("from"), room));
+    if (child.ns() == ns_occupant_id || child.ns() == ns_muc || child.ns() == xmpp::ns::muc_user) return true;
+    if (child.is("stanza-id", xmpp::ns::stanza_id)) return xmpp::names(child.attr("by"), room);
+    return child.is("delay", xmpp::ns::delay) && (child.attr("from").empty() || xmpp::names(child.attr("from"), room));
 }
 
 }  // namespace server::rooms

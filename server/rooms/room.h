@@ -213,6 +213,9 @@ private:
 // What would cause more than most_presences is refused.
 xmpp::StanzaError too_many_presences();
 
+// §6.6; XEP-0410 §3.2: item-not-found would say that who asks is there by another name.
+xmpp::Condition forbids_asking_occupants(const xmpp::Stanza& iq);
+
 // §7.2.18: who is not there takes itself for an occupant; it is told that it is none.
 std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
 

@@ -340,8 +340,7 @@ void Rooms::take_for_service(const Stanza& stanza) {
 
 void Rooms::to_no_room(const Stanza& stanza, JidView to) {
     if (stanza.kind() != Kind::presence) {
-        // XEP-0410 §3.2: item-not-found would say that who asks is there by another name.
-        StanzaError error{stanza.kind() == Kind::iq && to.is_full() ? Condition::not_acceptable : Condition::item_not_found};
+        StanzaError error{to.is_full() && stanza.kind() == Kind::iq ? forbids_asking_occupants(stanza) : Condition::item_not_found};
         error.by = to.bare().text();
         return worker_.router.bounce(stanza, to, error);
     }

@@ -94,7 +94,7 @@ bool Room::may_whisper(const Occupant& from, const Occupant& to) const {
 void Room::pass_request(const Stanza& iq, JidView to) {
     Occupant* const from = occupants_.at(iq.from());
     const xmpp::Element payload = iq.element().first_child();
-    if (!from) return refuse(iq, to, payload.ns() == xmpp::ns::disco_info || payload.ns() == xmpp::ns::disco_items ? Condition::bad_request : Condition::not_acceptable);   // §6.6
+    if (!from) return refuse(iq, to, forbids_asking_occupants(iq));
     const Occupant* const addressee = occupants_.find(to.resourcepart());
     if (!addressee) return refuse(iq, to, Condition::item_not_found);
     if (addressee == from && payload.is("ping", "urn:xmpp:ping")) return around_.answer(iq, to, IqReply::result());   // XEP-0410 §3.3
@@ -102,6 +102,11 @@ void Room::pass_request(const Stanza& iq, JidView to) {
     const xmpp::Jid& real = addressee->foremost().jid;
     const xmpp::Jid target = is_for_the_account(payload) ? real.bare() : real;
     around_.send(with_id(iq, from->address, target, id), target);
+}
+
+Condition forbids_asking_occupants(const Stanza& iq) {
+    const std::string_view ns = iq.element().first_child().ns();
+    return ns == xmpp::ns::disco_info || ns == xmpp::ns::disco_items ? Condition::bad_request : Condition::not_acceptable;
 }
 
 void Room::pass_answer(const Stanza& iq, JidView to) {

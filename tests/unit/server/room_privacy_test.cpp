@@ -150,3 +150,22 @@ TEST_CASE("a private message goes to the occupant's sessions alone") {
     CHECK(stage.world.views["hag@localhost/0"].stanzas.back().child("body", xmpp::ns::client).text() == "psst");
     CHECK(stage.world.routed == 0);   // the route has other ways when that session is gone
 }
+
+TEST_CASE("§17.3, rule 6: nothing that is the room's to say comes from an occupant, nor a stamp of nobody") {
+    Stage stage;
+    stage.open();
+    stage.take("<message type='groupchat' from='crone@localhost/0' to='" + address + "'><body>O</body><status xmlns='http://jabber.org/protocol/muc#user' code='301'/>"
+               "<delay xmlns='urn:xmpp:delay' stamp='2002-10-13T23:58:37Z'/><delay xmlns='urn:xmpp:delay' from='crone@localhost' stamp='2002-10-13T23:58:37Z'/></message>");
+    const Stanza& said = stage.world.views["crone@localhost/0"].stanzas.back();
+    CHECK(said.child("body", xmpp::ns::client));
+    CHECK(said.xml().find("301") == std::string::npos);
+    CHECK(std::ranges::count_if(said.children(), [](const xmpp::Element& child) { return child.name() == "delay"; }) == 1);
+}
+
+TEST_CASE("§9.3: two that become members at once are not given one nickname") {
+    Stage stage;
+    stage.open();
+    stage.admin("crone@localhost/0", "<item jid='hag@localhost' affiliation='member' nick='witch'/><item jid='bard@localhost' affiliation='member' nick='witch'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"conflict"});
+    CHECK(stage.room.affiliations().size() == 1);
+}

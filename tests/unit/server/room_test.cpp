@@ -209,3 +209,31 @@ TEST_CASE("an archive is read by who may come in, with addresses by who sees the
     stage.configure("muc#roomconfig_enablearchiving", {"0"});
     CHECK(ask("crone@localhost/0") == "service-unavailable");
 }
+
+TEST_CASE("§10.2: who is made an admin by the form that closes the room stays in it; who is an owner no longer is an admin") {
+    Stage stage;
+    stage.open();
+    stage.join("hag@localhost/0", "hag");
+    stage.join("bard@localhost/0", "bard");
+    const auto configure = [&stage](const std::string& fields) {
+        stage.set("crone@localhost/0", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>" + std::string{ns_room_config} +
+                                           "</value></field>" + fields + "</x></query>");
+    };
+    configure("<field var='muc#roomconfig_membersonly'><value>1</value></field><field var='muc#roomconfig_roomadmins'><value>hag@localhost</value></field>");
+    REQUIRE(stage.room.occupants().find("hag"));
+    CHECK(stage.room.occupants().find("hag")->role == Role::moderator);
+    CHECK_FALSE(stage.room.occupants().find("bard"));
+    check(stage);
+    configure("<field var='muc#roomconfig_roomowners'><value>crone@localhost</value><value>hag@localhost</value></field>");
+    CHECK(stage.room.occupants().find("hag")->affiliation == Affiliation::owner);
+    configure("<field var='muc#roomconfig_roomowners'><value>crone@localhost</value></field>");
+    CHECK(stage.room.occupants().find("hag")->affiliation == Affiliation::admin);
+    CHECK(stage.room.occupants().find("hag")->role == Role::moderator);
+    check(stage);
+    // §9.5: who is invited by a form is told the password that it sets.
+    configure("<field var='muc#roomconfig_passwordprotectedroom'><value>1</value></field><field var='muc#roomconfig_roomsecret'><value>new</value></field>"
+              "<field var='muc#roomconfig_roomadmins'><value>hag@localhost</value><value>lear@localhost</value></field>");
+    const auto& invited = stage.world.views["lear@localhost"].stanzas;
+    REQUIRE(invited.size() == 1);
+    CHECK(invited[0].child("x", xmpp::ns::muc_user).child("password", xmpp::ns::muc_user).text() == "new");
+}
