@@ -242,7 +242,10 @@ public:
     }
 
     Task<Result<void>> remove(AccountId account) override {
-        return database_.transact<void>(
+        auto emptying = empty_log(database_, account);
+        const auto emptied = co_await emptying;
+        if (!emptied) co_return Failure{emptied.error()};
+        auto removing = database_.transact<void>(
             [account](Connection& connection) -> Result<void> {
                 // Who gets this address later does not belong to its rooms.
                 connection.change("DELETE FROM room_affiliations WHERE jid = (SELECT jid FROM accounts WHERE id = ?)", {account});
@@ -250,6 +253,7 @@ public:
                 return must_match(connection.change("DELETE FROM accounts WHERE id = ?", {account}));
             },
             Database::After::log);
+        co_return co_await removing;
     }
 
     Task<Result<std::vector<Account>>> list(std::string domain, std::string after,

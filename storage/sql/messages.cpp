@@ -14,6 +14,8 @@ constexpr std::string_view was_not_delivered_out_of_turn =
     "NOT EXISTS (SELECT 1 FROM delivered_out_of_turn o WHERE o.account_id = m.account_id AND o.device = ? "
     "AND o.log_id = m.id)";
 
+constexpr std::uint64_t most_looked_through = 10'000;   // entries with a peer, for one with an id that its client made
+
 struct Position {
     AccountId account;
     LogId id;
@@ -164,10 +166,11 @@ public:
             [=, bare = std::string{peer.view().bare().text()}](
                 Connection& connection) -> Result<std::optional<LogEntry>> {
                 static const std::string text =
-                    concat({entry_columns, "WHERE account_id = ? AND peer_bare = ? AND direction = ? AND "
-                                           "origin_id = ? ORDER BY id DESC LIMIT 1"});
+                    concat({entry_columns, "WHERE account_id = ? AND peer_bare = ? AND direction = ? AND origin_id = ? AND id >= "
+                                           "COALESCE((SELECT MIN(id) FROM (SELECT id FROM message_log WHERE account_id = ? AND "
+                                           "peer_bare = ? ORDER BY id DESC LIMIT ?) newest), 0) ORDER BY id DESC LIMIT 1"});
                 Entries found = read_entries(
-                    account, connection.query(text, {account, bare, static_cast<int>(direction), origin_id}));
+                    account, connection.query(text, {account, bare, static_cast<int>(direction), origin_id, account, bare, most_looked_through}));
                 return found.empty() ? std::optional<LogEntry>{} : std::optional{std::move(found.front())};
             },
             Database::After::log);
@@ -259,6 +262,28 @@ Entries read_entries(AccountId account, Rows rows) {
         entry.xml = xmpp::Wire{rows.text(6)};
     }
     return entries;
+}
+
+Task<Result<void>> empty_log(Database& database, AccountId account) {
+    constexpr std::uint64_t piece = 1000;
+    bool is_more = true;
+    while (is_more) {
+        auto removing = database.transact<bool>(
+            [account](Connection& connection) -> Result<bool> {
+                std::optional<LogId> rest;
+                {
+                    Rows rows = connection.query("SELECT id FROM message_log WHERE account_id = ? ORDER BY id LIMIT 1 OFFSET ?", {account, piece});
+                    if (rows.next()) rest = rows.natural(0);
+                }
+                connection.change("DELETE FROM message_log WHERE account_id = ? AND id < ?", {account, rest.value_or(std::numeric_limits<std::int64_t>::max())});
+                return rest.has_value();
+            },
+            Database::After::log);
+        const auto removed = co_await removing;
+        if (!removed) co_return Failure{removed.error()};
+        is_more = *removed;
+    }
+    co_return Result<void>{};
 }
 
 std::unique_ptr<Messages> make_messages(Database& database) {

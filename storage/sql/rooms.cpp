@@ -93,13 +93,20 @@ public:
     }
 
     Task<Result<void>> remove(Jid room) override {
-        return database_.transact<void>(
-            [room = std::move(room)](Connection& connection) -> Result<void> {
+        auto finding = database_.read<AccountId>([room](Connection& connection) -> Result<AccountId> { return log_of(connection, room); });
+        const auto log = co_await finding;
+        if (!log) co_return Failure{log.error()};
+        auto emptying = empty_log(database_, *log);
+        const auto emptied = co_await emptying;
+        if (!emptied) co_return Failure{emptied.error()};
+        auto removing = database_.transact<void>(
+            [&room](Connection& connection) -> Result<void> {
                 connection.change("DELETE FROM rooms WHERE jid = ?", {room.text()});
                 connection.change("DELETE FROM accounts WHERE domain = ? AND jid = ?", {room.domainpart(), room.text()});
                 return {};
             },
             Database::After::log);
+        co_return co_await removing;
     }
 
     Task<Result<std::uint64_t>> count_founded(Jid founder) override {

@@ -26,6 +26,9 @@ std::unique_ptr<ServerSecrets> make_server_secrets(Database& database);
 // The marks that are in the database, the highest of each device.
 std::map<DeviceKey, LogId> highest_marks(Connection& connection);
 
+// The log of an account that is to go. It may be long: it goes in pieces, and others have their turn in between.
+Task<Result<void>> empty_log(Database& database, AccountId account);
+
 inline Failure<StorageError> failure(StorageError::Kind kind, std::string text) {
     return {StorageError{kind, std::move(text)}};
 }

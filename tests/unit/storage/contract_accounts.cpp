@@ -375,3 +375,16 @@ TEMPLATE_TEST_CASE("verifiers that an account was imported without are added onc
     must(o.run(accounts.replace_devices(o.get(accounts.find(many.jid))->id, {"salt", 1}, whole_device("fresh"))));
     CHECK(o.get(accounts.partial()).empty());
 }
+
+TEMPLATE_TEST_CASE("an account goes with a log that is longer than a transaction should be", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    const AccountId romeo = o.create("romeo@montague.example"), juliet = o.create("juliet@capulet.example");
+    constexpr LogId entries = 2500;
+    for (LogId id = 1; id < entries; ++id) o.storage->messages().append(entry(romeo, id), [](const storage::Result<void>&) {});
+    must(o.append(entry(romeo, entries)));
+    must(o.append(entry(juliet, 1)));
+    must(o.run(o.storage->accounts().remove(romeo)));
+    CHECK(o.ids(romeo).empty());
+    CHECK(o.ids(juliet) == std::vector<LogId>{1});
+    CHECK_FALSE(o.get(o.storage->accounts().find(jid("romeo@montague.example"))));
+}
