@@ -28,6 +28,7 @@ bool is_subscription(const Stanza& presence) {
 
 namespace {
 
+constexpr std::size_t most_waiting = 1000;          // stanzas for an account that is being fetched
 constexpr std::size_t longest_answer = 16U << 20;   // that travels to another worker
 const StanzaError service_unavailable{Condition::service_unavailable};
 const StanzaError try_later{xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."};
@@ -156,6 +157,8 @@ void Router::arrive(const Stanza& stanza, JidView to) {
             else if (!failed) to_nobody(stanza, addressee);
         });
     }
+    // A database that hangs does not answer for a while, and its clients may not stop sending meanwhile.
+    if (worker_.waiting_for(to.bare().text()) >= most_waiting) return bounce(stanza, to, try_later);
     worker_.with_account(to.bare(), [this, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}](Account* account, bool failed) {
         const Receipt::Scope because{receipt};
         if (account)

@@ -67,6 +67,11 @@ bool Worker::is_loading(std::string_view bare) const {
     return entry != accounts_.end() && entry->second.fetching;
 }
 
+std::size_t Worker::waiting_for(std::string_view bare) const {
+    const auto entry = accounts_.find(bare);
+    return entry != accounts_.end() && entry->second.fetching ? entry->second.fetching->waiting.size() : 0;
+}
+
 void Worker::with_account(xmpp::JidView bare, Found found) {
     auto entry = accounts_.find(bare.text());
     if (entry == accounts_.end()) entry = accounts_.try_emplace(std::string{bare.text()}).first;

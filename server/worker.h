@@ -58,6 +58,7 @@ public:
     // The session table: bare JID → account → sessions.
     Account* find(std::string_view bare) const;            // loaded, or nullptr
     bool is_loading(std::string_view bare) const;          // is being fetched
+    std::size_t waiting_for(std::string_view bare) const;  // how many wait for that
     // Calls back at once when the account is loaded or known to be missing (nullptr), else when it has been fetched.
     // Order is kept: what is asked for one account is called back in order. `failed`: the database did not answer.
     using Found = std::function<void(Account*, bool failed)>;

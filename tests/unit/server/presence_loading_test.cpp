@@ -161,3 +161,17 @@ TEST_CASE("an account whose keys change while it is fetched is fetched again") {
     stage.let_one_go_on();
     CHECK(devices == 1);
 }
+
+TEST_CASE("what waits for an account that is being fetched has an end") {
+    Stage stage;
+    const auto say = [&] { stage.to_every_contact("<message type='chat' from='romeo@elsewhere.example/orchard'><body>O</body></message>"); };
+    for (int i = 0; i < 1000; ++i) say();
+    CHECK(stage.worker().counters.errors_returned == 0);
+    CHECK(stage.worker().waiting_for(Stage::contact(0)) == 1000);
+    say();
+    CHECK(stage.worker().counters.errors_returned == contacts);
+    CHECK(stage.worker().waiting_for(Stage::contact(0)) == 1000);
+    stage.rosters->is_open = true;
+    while (!stage.rosters->waiting.empty()) stage.let_one_go_on();
+    CHECK(stage.worker().waiting_for(Stage::contact(0)) == 0);
+}
