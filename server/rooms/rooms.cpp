@@ -330,7 +330,7 @@ void Rooms::take_for_service(const Stanza& stanza) {
     const JidView from = stanza.from();
     const xmpp::Element listing = stanza.child("listing", ns_listing);
     if (from.domainpart() != service_ || !listing) return worker_.router.bounce(stanza, stanza.to(), Condition::service_unavailable);
-    if (!has_read_listed_) told_.emplace(from.text());
+    if (reading_listed_ > 0) told_.emplace(from.text());
     if (listing.attr("name").empty()) {
         if (const auto gone = listed_.find(from.text()); gone != listed_.end()) listed_.erase(gone);
     } else {
@@ -394,12 +394,14 @@ void Rooms::forget(Place& place) {
 storage::Task<IqReply> Rooms::items(Iq iq) {
     if (!has_read_listed_) {
         auto reading = worker_.storage().rooms().listed(service_);
+        ++reading_listed_;
         const auto stored = co_await reading;
-        if (!stored) co_return IqReply{stored.error()};
-        for (const storage::ListedRoom& room : *stored)
-            if (!told_.contains(room.jid.text())) listed_[room.jid.text()] = room.name;
-        has_read_listed_ = true;
-        told_.clear();
+        --reading_listed_;
+        if (stored && !std::exchange(has_read_listed_, true))   // others may have asked at the same time
+            for (const storage::ListedRoom& room : *stored)
+                if (!told_.contains(room.jid.text())) listed_[room.jid.text()] = room.name;
+        if (reading_listed_ == 0) told_.clear();
+        if (!has_read_listed_) co_return IqReply{stored.error()};
     }
     IqReply reply = listing(iq.payload);
     co_return reply;

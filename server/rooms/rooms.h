@@ -54,7 +54,8 @@ private:
     std::deque<std::string> idle_;                   // persistent rooms that nobody is in, oldest first
     // The service's worker alone: public rooms and their names, once those that are stored have been read.
     std::map<std::string, std::string, std::less<>> listed_;
-    std::set<std::string, std::less<>> told_;        // by rooms while the others were being read
+    std::set<std::string, std::less<>> told_;        // by rooms while the others are being read: that is newer
+    unsigned reading_listed_ = 0;
     bool has_read_listed_ = false;
 };
 

@@ -126,7 +126,7 @@ TEST_CASE("what all rooms of a worker remember has an end, and those lose it fir
     CHECK(all.bytes() == 0);
 }
 
-TEST_CASE("the list of those who belong to a room has an end; bans and removals pass") {
+TEST_CASE("the list of those who belong to a room has an end, but bans and removals pass") {
     Stage stage;
     stage.open();
     const std::string padding(900, 'a');
@@ -160,7 +160,7 @@ TEST_CASE("when many belong to a room, there is place for a ban and for what cha
     CHECK(stage.world.errors == std::vector<std::string>{"policy-violation"});
 }
 
-TEST_CASE("presences of all who are there have an end in bytes; then they say who is away and nothing else") {
+TEST_CASE("presences of all who are there have an end in bytes, and say then who is away and nothing else") {
     Stage stage;
     stage.open();
     stage.configure("muc#roomconfig_presencebroadcast", {"moderator"});

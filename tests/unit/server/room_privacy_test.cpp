@@ -20,7 +20,7 @@ TEST_CASE("moderators alone see addresses in a semi-anonymous room") {
     CHECK(seen == 5);   // came, became a member, left by one name, came by the other, left
 }
 
-TEST_CASE("§7.8.2: who is banned is not invited, and only who may know it is told; nor does an outcast decline") {
+TEST_CASE("§7.8.2: who is banned is not invited, and only who may know it is told, nor does an outcast decline") {
     Stage stage;
     stage.open();
     stage.join("hag@localhost/0", "hag");

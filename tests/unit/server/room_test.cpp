@@ -210,7 +210,7 @@ TEST_CASE("an archive is read by who may come in, with addresses by who sees the
     CHECK(ask("crone@localhost/0") == "service-unavailable");
 }
 
-TEST_CASE("§10.2: who is made an admin by the form that closes the room stays in it; who is an owner no longer is an admin") {
+TEST_CASE("§10.2: who is made an admin by the form that closes the room stays in it, and who is an owner no longer is an admin") {
     Stage stage;
     stage.open();
     stage.join("hag@localhost/0", "hag");

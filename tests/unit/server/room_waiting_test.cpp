@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What waits for a room has an end; that somebody is gone is heard all the same.
+// Rooms while storage takes its time: what waits for one has an end, but that somebody is gone is heard all the same.
 #include <catch2/catch.hpp>
 
+#include <deque>
+
+#include "server/rooms/rooms.h"
 #include "server/rooms/waiting.h"
 #include "server/server.h"
 #include "server/worker.h"
@@ -29,30 +32,36 @@ std::size_t fill(WaitingList& list, const Stanza& with) {
     return count;
 }
 
-// Rooms that are found when the test says so.
+// Rooms as they were when they were asked for, told when the test says so.
 class HeldRooms final : public storage::Rooms {
 public:
     explicit HeldRooms(storage::Rooms& real) : real_{real} {}
     storage::Task<storage::Result<std::optional<storage::Room>>> find(xmpp::Jid room) override {
-        const Turn turn{waiting};
-        co_await turn;
         auto finding = real_.find(std::move(room));
         auto found = co_await finding;
+        const Turn turn{waiting};
+        co_await turn;
         co_return std::move(found);
+    }
+    storage::Task<storage::Result<std::vector<storage::ListedRoom>>> listed(std::string domain) override {
+        auto reading = real_.listed(std::move(domain));
+        auto rooms = co_await reading;
+        const Turn turn{waiting};
+        co_await turn;
+        co_return std::move(rooms);
     }
     storage::Task<storage::Result<storage::AccountId>> put(storage::Room room) override { return real_.put(std::move(room)); }
     storage::Task<storage::Result<void>> change(xmpp::Jid room, storage::RoomChange change) override { return real_.change(std::move(room), std::move(change)); }
     storage::Task<storage::Result<void>> remove(xmpp::Jid room) override { return real_.remove(std::move(room)); }
     storage::Task<storage::Result<std::uint64_t>> count_founded(xmpp::Jid founder) override { return real_.count_founded(std::move(founder)); }
-    storage::Task<storage::Result<std::vector<storage::ListedRoom>>> listed(std::string domain) override { return real_.listed(std::move(domain)); }
 
-    std::coroutine_handle<> waiting;
+    std::deque<std::coroutine_handle<>> waiting;
 
 private:
     struct Turn {
-        std::coroutine_handle<>& waiting;
+        std::deque<std::coroutine_handle<>>& waiting;
         bool await_ready() const { return false; }
-        void await_suspend(std::coroutine_handle<> waiter) const { waiting = waiter; }
+        void await_suspend(std::coroutine_handle<> waiter) const { waiting.push_back(waiter); }
         void await_resume() const {}
     };
     storage::Rooms& real_;
@@ -64,6 +73,48 @@ public:
     storage::Rooms& rooms() override { return held; }
     HeldRooms held;
 };
+
+class Stage {
+public:
+    Stage() {
+        storage::Options options;
+        options.url = "sqlite::memory:";
+        options.run_inline = true;
+        auto opened = storage::open(options);
+        REQUIRE(opened.ok());
+        auto held = std::make_unique<HeldStorage>(std::shared_ptr{std::move(*opened)});
+        rooms = &held->held;
+        server::Config config;
+        config.data = directory_.path();
+        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
+        REQUIRE(tests::wait_for(server_->prepare()).ok());
+    }
+    server::Worker& worker() { return *server_->workers().front(); }
+    void on_worker(std::function<void()> work) {
+        worker().loop.post([&work] { work(); });
+        server_->settle();
+    }
+    void let_one_go_on() {
+        REQUIRE_FALSE(rooms->waiting.empty());
+        const auto next = rooms->waiting.front();
+        rooms->waiting.pop_front();
+        on_worker([next] { next.resume(); });
+    }
+
+    HeldRooms* rooms = nullptr;
+
+private:
+    tests::TemporaryDirectory directory_;
+    server::net::ManualClock clock_;
+    std::unique_ptr<server::Server> server_;
+};
+
+storage::Task<void> ask_for_rooms(server::Worker& worker, server::rooms::Rooms& service, std::vector<std::string>& answers) {
+    const Stanza stanza = xmpp::parse_trusted("<iq type='get' id='i' from='hag@localhost/0' to='groups.localhost'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>");
+    auto asking = service.items({worker, stanza, stanza.element().first_child(), server::Asked::service, nullptr, nullptr, xmpp::Jid{stanza.from()}, xmpp::Jid{stanza.to()}});
+    const server::IqReply reply = co_await asking;
+    answers.emplace_back(reply.payload());
+}
 
 }  // namespace
 
@@ -98,32 +149,44 @@ TEST_CASE("beyond that it waits that an occupant's session is gone, once") {
 }
 
 TEST_CASE("while a room is being looked for, what is too much is refused, and the rest answered afterwards") {
-    storage::Options options;
-    options.url = "sqlite::memory:";
-    options.run_inline = true;
-    auto opened = storage::open(options);
-    REQUIRE(opened.ok());
-    auto held = std::make_unique<HeldStorage>(std::shared_ptr{std::move(*opened)});
-    HeldRooms& rooms = held->held;
-    tests::TemporaryDirectory directory;
-    server::net::ManualClock clock;
-    server::Config config;
-    config.data = directory.path();
-    server::Server server{std::move(config), std::move(held), clock, 1};
-    REQUIRE(tests::wait_for(server.prepare()).ok());
-    server::Worker& worker = *server.workers().front();
-    const auto on_worker = [&](std::function<void()> work) {
-        worker.loop.post([&work] { work(); });
-        server.settle();
-    };
-    const auto send = [&](const Stanza& stanza) { worker.router.send(stanza, stanza.to()); };
-
-    on_worker([&] {
+    Stage stage;
+    const auto send = [&](const Stanza& stanza) { stage.worker().router.send(stanza, stanza.to()); };
+    stage.on_worker([&] {
         for (int i = 0; i < 1005; ++i) send(message("crone@localhost/0"));
         for (int i = 0; i < 5; ++i) send(gone("hag@localhost/0"));
     });
-    CHECK(worker.counters.errors_returned == 5);
-    REQUIRE(rooms.waiting);
-    on_worker([&rooms] { rooms.waiting.resume(); });
-    CHECK(worker.counters.errors_returned == 1005);
+    CHECK(stage.worker().counters.errors_returned == 5);
+    stage.let_one_go_on();
+    CHECK(stage.worker().counters.errors_returned == 1005);
+}
+
+TEST_CASE("§6.3: what rooms tell their service is newer than what it has read, whoever many ask at once") {
+    Stage stage;
+    storage::Room heath;
+    heath.jid = *xmpp::Jid::parse("heath@groups.localhost");
+    heath.founder = *xmpp::Jid::parse("hag@localhost");
+    heath.listed_as = "heath";
+    REQUIRE(tests::wait_for(stage.rooms->put(heath)).ok());
+    server::rooms::Histories histories{1024};
+    server::rooms::Rooms service{stage.worker(), "groups.localhost", histories};
+    const auto tell = [&](const std::string& room, const std::string& name) {
+        const Stanza told = xmpp::parse_trusted("<message from='" + room + "@groups.localhost' to='groups.localhost'><listing xmlns='urn:tern:rooms:listing:0'" + name + "/></message>");
+        stage.on_worker([&] { service.take(told, told.to()); });
+    };
+    std::vector<std::string> answers;
+    const auto ask = [&] { stage.on_worker([&] { stage.worker().spawn("asking", ask_for_rooms(stage.worker(), service, answers)); }); };
+    const auto names = [&](const std::string& room) { return answers.back().find(room + "@groups.localhost") != std::string::npos; };
+
+    tell("coven", " name='coven'");
+    ask();
+    ask();
+    REQUIRE(stage.rooms->waiting.size() == 2);
+    tell("cave", " name='cave'");
+    stage.let_one_go_on();
+    REQUIRE(answers.size() == 1);
+    CHECK((names("heath") && names("coven") && names("cave")));
+    tell("heath", "");
+    stage.let_one_go_on();
+    REQUIRE(answers.size() == 2);
+    CHECK((!names("heath") && names("coven") && names("cave")));
 }
