@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include <exception>
 #include <limits>
 
 namespace storage::sqlite {
@@ -56,10 +57,21 @@ void Checkpoints::committed(sqlite3* writer, int pages) {
         lock.lock();
         if (moved >= 0 && log == log_) moved_ = moved;
     } else if (left >= enough && !wanted_) {
-        wanted_ = true;
-        if (!thread_.joinable()) thread_ = std::thread{[this] { run(); }};
+        wanted_ = is_running();
         wake_.notify_one();
     }
+}
+
+// No exception may leave: SQLite is what calls. Without a thread the next commit tries again, and in the end moves pages
+// itself.
+bool Checkpoints::is_running() noexcept {
+    if (thread_.joinable()) return true;
+    try {
+        thread_ = std::thread{[this] { run(); }};
+    } catch (const std::exception&) {   // too many threads, or no memory
+        return false;
+    }
+    return true;
 }
 
 void Checkpoints::run() {

@@ -26,6 +26,7 @@ public:
 private:
     static int on_commit(void* self, sqlite3* writer, const char* database, int pages);
     void committed(sqlite3* writer, int pages);
+    bool is_running() noexcept;     // the thread; it is started when there is none
     void run();
 
     const std::string path_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // SQLite's write-ahead log while a server writes and never stops: what it holds gets into the database file, and it does
 // not grow for ever.
+#include <pthread.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -42,6 +44,26 @@ struct OldState {
     std::unique_ptr<storage::sql::Connection> connection;
 };
 
+// While it lives no thread can be made: the stack of one would not fit into memory.
+struct NoThreads {
+    NoThreads() {
+        REQUIRE(::pthread_getattr_default_np(&normal) == 0);
+        pthread_attr_t attributes;
+        ::pthread_attr_init(&attributes);
+        ::pthread_attr_setstacksize(&attributes, std::size_t{1} << 48U);
+        REQUIRE(::pthread_setattr_default_np(&attributes) == 0);
+        ::pthread_attr_destroy(&attributes);
+        CHECK_THROWS_AS((std::thread{[] {}}), std::system_error);
+    }
+    ~NoThreads() {
+        ::pthread_setattr_default_np(&normal);
+        ::pthread_attr_destroy(&normal);
+    }
+    NoThreads(const NoThreads&) = delete;
+    NoThreads& operator=(const NoThreads&) = delete;
+    pthread_attr_t normal{};
+};
+
 }  // namespace
 
 TEST_CASE("the write-ahead log is moved into the database while the server runs, and begins anew") {
@@ -75,4 +97,18 @@ TEST_CASE("a reader that holds on to an old state keeps no commit waiting, and w
     }
     write_more(home, owner, last);
     CHECK(comes_true([&] { return std::filesystem::file_size(file) > 3'000 * page; }));
+}
+
+TEST_CASE("where no thread can be made commits go on, and the log is moved as soon as one can") {
+    Opened<SqliteFile> home;
+    const std::string file = home.backend.directory.path() + "/tern.db";
+    const AccountId owner = home.create("romeo@montague.example", {device("phone")});
+    LogId last = 0;
+    {
+        const NoThreads now;
+        for (int i = 0; i < 4; ++i) write_more(home, owner, last);
+        CHECK(std::filesystem::file_size(file) < 1'000 * page);
+    }
+    write_more(home, owner, last);
+    CHECK(comes_true([&] { return std::filesystem::file_size(file) > 1'500 * page; }));
 }
