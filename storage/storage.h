@@ -184,8 +184,8 @@ struct ArchiveEnds {
 class Messages {
 public:
     virtual ~Messages() = default;
-    // Any thread with an Executor, never blocks. `committed` runs there once the entry is durable, or failed for good
-    // (after retries that outlast a restart of the database); entries of one account are committed in their order.
+    // Any thread with an Executor, never blocks. `committed` runs there once the entry is durable, or failed for good (after
+    // retries that outlast a restart of the database), in the order of an account's entries; refused at once: in the call.
     virtual void append(LogEntry entry, std::function<void(const Result<void>&)> committed) = 0;
     // Moves a device's cursor forward, never back; collected and written with the next group. Fire and forget: after a
     // crash a device may be given again what it did not ack.

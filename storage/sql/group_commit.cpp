@@ -92,8 +92,8 @@ void GroupCommit::append(LogEntry entry, std::function<void(const Result<void>&)
     if (stopping_ || queue_.size() + in_flight_ >= options_.log_entries ||
         queue_bytes_ + size > options_.log_bytes) {
         lock.unlock();
-        append.error.emplace(StorageError::Kind::unavailable, "too much waits for the database already");
-        return tell(std::move(append));
+        if (append.committed) append.committed(Failure<StorageError>{{StorageError::Kind::unavailable, "too much waits for the database already"}});
+        return;
     }
     append.number = ++asked_;
     queue_.push_back(std::move(append));
