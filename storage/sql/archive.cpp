@@ -151,12 +151,16 @@ Result<ArchivePage> query_archive(Connection& connection, AccountId account, con
     return page;
 }
 
+// Each from its end of the log: MIN and MAX together look at all of it.
 ArchiveEnds archive_ends(Connection& connection, AccountId account) {
-    static const std::string text =
-        concat({"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM message_log m WHERE account_id = ? AND ",
-                is_archived});
-    Rows rows = connection.query(text, {account});
-    return rows.next() ? ArchiveEnds{rows.natural(0), rows.natural(1)} : ArchiveEnds{};
+    static const std::string first = concat({"SELECT id FROM message_log m WHERE account_id = ? AND ", is_archived, " ORDER BY id LIMIT 1"});
+    static const std::string last = concat({"SELECT id FROM message_log m WHERE account_id = ? AND ", is_archived, " ORDER BY id DESC LIMIT 1"});
+    const auto id = [&](const std::string& text) {
+        Rows rows = connection.query(text, {account});
+        return rows.next() ? rows.natural(0) : LogId{0};
+    };
+    const LogId begin = id(first);
+    return {begin, std::max(begin, id(last))};   // what was there may have gone in between
 }
 
 std::unique_ptr<ArchivePreferencesOf> make_archive_preferences(Database& database) {

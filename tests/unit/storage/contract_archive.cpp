@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The contract of archive queries (XEP-0313), of what is kept for devices alone, and of archiving preferences, held
 // against every backend.
+#include "storage/mysql/connection.h"
+#include "storage/sql/log_rows.h"
+#include "storage/url.h"
 #include "tests/unit/storage/backends.h"
 
 using namespace tests;
@@ -77,6 +80,36 @@ TEMPLATE_TEST_CASE("an archive query gives the page that was asked for, oldest f
     CHECK(ends.first == 10);
     CHECK(ends.last == 70);
     CHECK(o.get(messages.archive_ends(romeo + 99)).first == 0);
+}
+
+TEST_CASE("the ends of an archive are found without reading what is between", "[mariadb]") {
+    Opened<Maria> o;
+    const AccountId romeo = o.create("romeo@montague.example");
+    for (LogId n = 1; n <= 200; ++n) {
+        LogEntry made = entry(romeo, n);
+        made.is_archived = n > 1 && n < 200;
+        must(o.append(made));
+    }
+    const auto place = *storage::parse_url(o.backend.options().url);
+    const auto connector = storage::mysql::make_connector(std::get<storage::mysql::Settings>(place));
+    const auto connection = std::move(*connector->connect(storage::sql::Connector::Purpose::read));
+    const auto rows_read = [&] {
+        std::uint64_t count = 0;
+        {
+            auto rows = connection->query("SELECT variable_value FROM information_schema.session_status WHERE variable_name IN "
+                                          "('HANDLER_READ_KEY', 'HANDLER_READ_NEXT', 'HANDLER_READ_PREV')");
+            while (rows.next()) count += std::stoull(rows.text(0));
+        }
+        const auto error = connection->take_error();
+        INFO((error ? error->text : ""));
+        REQUIRE_FALSE(error);
+        return count;
+    };
+    const std::uint64_t before = rows_read();
+    const auto ends = storage::sql::archive_ends(*connection, romeo);
+    CHECK(ends.first == 2);
+    CHECK(ends.last == 199);
+    CHECK(rows_read() - before < 20);
 }
 
 TEMPLATE_TEST_CASE("what is kept for devices alone goes when all have it", "[contract]", TERN_STORAGE_BACKENDS) {
