@@ -58,13 +58,17 @@ struct Condition {
     std::vector<Value> values;
 };
 
-Entries read_these(Connection& connection, AccountId account, std::vector<LogId> ids) {
-    static const std::string text = concat({entry_columns, "WHERE account_id = ? AND id = ?"});
+// Those of the ids that the condition holds for.
+Entries read_these(Connection& connection, AccountId account, const Condition& condition, std::vector<LogId> ids) {
+    const std::string text = concat({entry_columns, condition.text, " AND id = ?"});
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    std::vector<Value> values = condition.values;
+    values.emplace_back(LogId{0});
     Entries entries;
     for (const LogId id : ids) {
-        for (LogEntry& entry : read_entries(account, connection.query(text, {account, id})))
+        values.back() = id;
+        for (LogEntry& entry : read_entries(account, connection.query(text, values)))
             entries.push_back(std::move(entry));
     }
     return entries;
@@ -130,13 +134,13 @@ Result<ArchivePage> query_archive(Connection& connection, AccountId account, con
         }
     }
     ArchivePage page;
+    Condition condition{account, query};
     if (!query.ids.empty()) {
-        page.entries = read_these(connection, account, query.ids);
+        page.entries = read_these(connection, account, condition, query.ids);
         page.is_complete = true;
         page.count = page.entries.size();
         return page;
     }
-    Condition condition{account, query};
     if (query.is_counted) {
         Rows rows = connection.query(concat({"SELECT COUNT(*) FROM message_log ", condition.text}), condition.values);
         if (rows.next()) page.count = rows.natural(0);

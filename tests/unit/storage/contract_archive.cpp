@@ -67,6 +67,13 @@ TEMPLATE_TEST_CASE("an archive query gives the page that was asked for, oldest f
     ArchiveQuery these;
     these.ids = {70, 10, 70};
     CHECK(ids_of(o.get(messages.query(romeo, these))) == Ids{10, 70});
+    these.with = jid("juliet@capulet.example");   // of these, those that match
+    these.ids = {20, 70, 40};
+    CHECK(ids_of(o.get(messages.query(romeo, these))) == Ids{20, 40});
+    these.to = 30;
+    CHECK(ids_of(o.get(messages.query(romeo, these))) == Ids{20});
+    these.words = {"thorn"};
+    CHECK(o.get(messages.query(romeo, these)).entries.empty());
     these.ids = {70, 11};
     CHECK(o.run(messages.query(romeo, these)).error().kind == StorageError::Kind::not_found);
 
