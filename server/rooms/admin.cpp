@@ -97,6 +97,7 @@ void Room::administer(const Stanza& stanza, const Element& query) {
             if (!role || !nick) return answer(Condition::bad_request);
             RoleChange change{std::move(*nick), *role, reason_of(item, ns_muc_admin)};
             if (const auto error = forbids(stanza, change)) return answer(*error);
+            if (std::ranges::find(roles, change.nick, &RoleChange::nick) != roles.end()) return answer(Condition::conflict);
             roles.push_back(std::move(change));
         } else {
             if (affiliation_of(stanza) < Affiliation::admin) return answer(Condition::forbidden);   // before anything is looked up
@@ -113,8 +114,12 @@ void Room::administer(const Stanza& stanza, const Element& query) {
 
     const std::string actor = actor_of(stanza);
     const auto confirmed = [this, answer, actor, roles = std::move(roles)](bool stored) {
-        answer(stored ? IqReply::result() : IqReply{not_stored});
-        if (!stored) return;
+        if (!stored) return answer(not_stored);
+        std::vector<Leaver> kicked;
+        for (const RoleChange& change : roles)
+            if (Occupant* const who = occupants_.find(change.nick); who && change.role == Role::none)
+                kicked.push_back({who, {.codes = {307}, .reason = change.reason, .actor = actor}});
+        remove(kicked, [&answer] { answer(IqReply::result()); });   // §8.2: in this order
         for (const RoleChange& change : roles) apply(change, actor);
     };
     change_affiliations(std::move(affiliations), actor, confirmed);
@@ -269,10 +274,6 @@ void Room::apply(const RoleChange& change, const std::string& actor) {
     Tidings tidings;
     tidings.actor = actor;
     tidings.reason = change.reason;
-    if (change.role == Role::none) {
-        tidings.codes.push_back(307);
-        return remove(*who, tidings);
-    }
     if (who->role == change.role) return;
     give_role(*who, change.role, tidings);
 }
@@ -283,7 +284,7 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
     Tidings tidings;
     tidings.actor = actor;
     tidings.reason = change.reason;
-    std::vector<Occupant*> banned, shut_out;
+    std::vector<Leaver> leavers;
     for (Occupant* const who : occupants_.all()) {
         const bool is_named = change.jid.is_domain() ? who->bare().domainpart() == change.jid.domainpart() : who->bare() == change.jid.view();
         if (!is_named && !(concerns_admins && around_.is_admin(who->bare()))) continue;
@@ -291,7 +292,8 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
         if (before == who->affiliation) continue;
         const bool is_banned = who->affiliation == Affiliation::outcast;
         if (is_banned || (config_.is_members_only && who->affiliation < Affiliation::member)) {
-            (is_banned ? banned : shut_out).push_back(who);
+            leavers.push_back({who, tidings});
+            leavers.back().tidings.codes.push_back(is_banned ? 301 : 321);
             continue;
         }
         // §5.1.3: what is gained with an affiliation, and what was had by one alone.
@@ -299,10 +301,7 @@ void Room::apply(const AffiliationChange& change, const std::string& actor) {
         const bool was_by_affiliation = before >= Affiliation::admin && who->affiliation < Affiliation::admin;
         give_role(*who, was_by_affiliation ? entitled : std::max(entitled, who->role), tidings);
     }
-    tidings.codes = {301};
-    remove(banned, tidings);
-    tidings.codes = {321};
-    remove(shut_out, tidings);
+    remove(leavers);
 }
 
 std::string Room::actor_of(const Stanza& stanza) const {

@@ -65,14 +65,15 @@ void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell)
 }
 
 // At once: each hears of itself, those who stay of all of them.
-void Room::remove(const std::vector<Occupant*>& leavers, const Tidings& tidings) {
-    std::vector<Occupant> seen;
-    for (Occupant* const who : leavers) {
-        tell_itself(*who, {}, Says::unavailable, tidings);
-        if (is_broadcast(*who)) seen.push_back(*who);
-        occupants_.remove(*who);
+void Room::remove(const std::vector<Leaver>& leavers, const std::function<void()>& before_others_hear) {
+    std::vector<std::pair<Occupant, const Tidings*>> seen;
+    for (const Leaver& each : leavers) {
+        tell_itself(*each.who, {}, Says::unavailable, each.tidings);
+        if (is_broadcast(*each.who)) seen.emplace_back(*each.who, &each.tidings);
+        occupants_.remove(*each.who);
     }
-    for (const Occupant& who : seen) tell_others(who, {}, Says::unavailable, tidings);
+    if (before_others_hear) before_others_hear();
+    for (const auto& [who, tidings] : seen) tell_others(who, {}, Says::unavailable, *tidings);
     if (is_over()) around_.listing_changed();
 }
 

@@ -109,9 +109,10 @@ void Room::reconfigured(const RoomConfig& before) {
     if (!before.is_members_only && config_.is_members_only) {
         Tidings tidings;
         tidings.codes.push_back(322);
-        std::vector<Occupant*> strangers = occupants_.all();
-        std::erase_if(strangers, [this](const Occupant* who) { return affiliation_of(who->bare()) >= Affiliation::member; });   // as of now
-        remove(strangers, tidings);
+        std::vector<Leaver> strangers;
+        for (Occupant* const who : occupants_.all())
+            if (affiliation_of(who->bare()) < Affiliation::member) strangers.push_back({who, tidings});   // as of now
+        remove(strangers);
     }
     std::vector<std::uint64_t> codes;
     if (before.is_non_anonymous != config_.is_non_anonymous) {

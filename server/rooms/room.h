@@ -91,7 +91,8 @@ private:
     void leave(Occupant& who, const xmpp::Stanza& presence);
     void failed(const xmpp::Stanza& error);
     void remove(Occupant& who, const Tidings& tidings, const xmpp::Stanza& farewell = {});
-    void remove(const std::vector<Occupant*>& leavers, const Tidings& tidings);
+    struct Leaver { Occupant* who; Tidings tidings; };
+    void remove(const std::vector<Leaver>& leavers, const std::function<void()>& before_others_hear = {});
     void remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const xmpp::Stanza& farewell = {});
     void remove_all(std::string_view destroy, const Tidings& tidings = {});
 

@@ -38,6 +38,7 @@ class World final : public Surroundings {
 public:
     std::map<std::string, View> views;       // by full JID
     std::vector<std::string> errors, results, payloads;
+    std::vector<std::string> told;           // who was sent something, and when a request was answered
     bool stores = true, archives = false, keeps = true;
     std::vector<std::string> kept;           // in the archive
     std::size_t announcements = 0, routed = 0;
@@ -66,6 +67,7 @@ public:
     void bounce(const Stanza&, JidView, const xmpp::StanzaError& error) override { errors.emplace_back(to_string(error.condition)); }
     void answer(const Stanza& request, JidView, const IqReply& reply) override {
         if (reply.error()) errors.emplace_back(to_string(reply.error()->condition));
+        told.emplace_back("answer");
         if (reply.error()) return;
         results.emplace_back(request.id());
         payloads.emplace_back(reply.payload());
@@ -84,6 +86,7 @@ public:
 private:
     void receive(JidView to, const Stanza& stanza) {
         View& view = views[std::string{to.text()}];
+        told.emplace_back(to.text());
         view.stanzas.push_back(stanza);
         if (stanza.kind() != xmpp::Kind::presence) return;
         const xmpp::Element x = stanza.child("x", xmpp::ns::muc_user);

@@ -237,3 +237,19 @@ TEST_CASE("§10.2: who is made an admin by the form that closes the room stays i
     REQUIRE(invited.size() == 1);
     CHECK(invited[0].child("x", xmpp::ns::muc_user).child("password", xmpp::ns::muc_user).text() == "new");
 }
+
+TEST_CASE("§8.2: who is kicked is told first, then who did it, then the others, and nobody is kicked twice") {
+    Stage stage;
+    stage.open();
+    for (const std::string who : {"hag", "bard", "lear"}) stage.join(who + "@localhost/0", who);
+    stage.world.told.clear();
+    stage.admin("crone@localhost/0", "<item nick='hag' role='none'/><item nick='bard' role='none'><reason>Avaunt!</reason></item>");
+    REQUIRE(stage.world.told.size() == 7);
+    CHECK(std::vector(stage.world.told.begin(), stage.world.told.begin() + 3) == std::vector<std::string>{"hag@localhost/0", "bard@localhost/0", "answer"});
+    check(stage);
+    stage.admin("crone@localhost/0", "<item nick='lear' role='none'/><item nick='lear' role='none'/>");
+    CHECK(stage.world.errors == std::vector<std::string>{"conflict"});
+    stage.admin("crone@localhost/0", "<item nick='crone' role='none'/>");
+    CHECK(stage.room.occupants().size() == 1);
+    check(stage);
+}
