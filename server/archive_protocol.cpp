@@ -30,6 +30,8 @@ constexpr std::size_t page_size = 100, largest_page = 250;   // §4.3.1
 constexpr std::size_t most_ids = 250, most_words = 8;
 
 LogId at(xmpp::Time time) { return static_cast<LogId>(std::max<std::int64_t>(time.time_since_epoch().count(), 0)); }
+// The stamps that we send end with milliseconds, places do not: of what has such a stamp, all is meant.
+LogId last_at(xmpp::Time time) { return at(time) % 1000 == 0 ? at(time) + 999 : at(time); }
 std::string time_of(LogId place) { return xmpp::format_date_time(xmpp::Time{std::chrono::microseconds{place}}, true); }
 
 }  // namespace
@@ -107,7 +109,7 @@ std::optional<StanzaError> ArchiveProtocol::Reading::field(const xmpp::FormField
         const auto time = xmpp::parse_date_time(value);
         if (!time) return bad("'start' and 'end' are times as in XEP-0082.");
         if (field.var == "start") query.from = std::max(query.from, at(*time));
-        else query.to = std::min(query.to, at(*time));
+        else query.to = std::min(query.to, last_at(*time));
     } else if (field.var == "after-id" || field.var == "before-id") {
         LogId known = 0;
         if (!place(value, known)) return Condition::item_not_found;
