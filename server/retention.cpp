@@ -25,29 +25,36 @@ void Retention::stop() {
     timer_.cancel();
 }
 
-storage::Task<void> Retention::sweep() {
-    auto& storage = worker_.storage();
-    const std::string rule = worker_.config->messages.retention;
-    const auto age = parse_duration(rule);
-    const bool is_wanted = age.has_value() || rule == "delivered";
-    std::size_t count = is_wanted ? batch : 0;
-    while (count == batch && !stopped_) {
-        auto removing = age ? storage.messages().remove_before(worker_.now() - *age, batch)
-                            : storage.messages().remove_delivered(worker_.now() - unseen_device, batch);
+storage::Task<void> Retention::remove_all(const char* what, std::function<Removal()> next) {
+    for (std::size_t count = batch; count >= batch && !stopped_;) {
+        auto removing = next();
         const auto removed = co_await removing;
         if (!removed) {
-            log::warn("old messages not removed", {{"why", removed.error().text}});
-            break;
+            log::warn(what, {{"why", removed.error().text}});
+            co_return;
         }
         count = *removed;
         removed_ += count;
-        if (count == batch) co_await net::Sleep{worker_.loop, between_batches};
+        if (count >= batch) co_await net::Sleep{worker_.loop, between_batches};
+    }
+}
+
+storage::Task<void> Retention::sweep() {
+    auto& storage = worker_.storage();
+    auto& messages = storage.messages();
+    const std::string rule = worker_.config->messages.retention;
+    const auto age = parse_duration(rule);
+    if (age || rule == "delivered") {
+        auto removing = remove_all("old messages not removed", [this, &messages, age] {
+            return age ? messages.remove_before(worker_.now() - *age, batch) : messages.remove_delivered(worker_.now() - unseen_device, batch);
+        });
+        co_await removing;
     }
     if (stopped_) co_return;
-    auto removing_unarchived = storage.messages().remove_delivered_unarchived(worker_.now() - unseen_device, batch);
-    const auto removed_unarchived = co_await removing_unarchived;
-    if (!removed_unarchived) log::warn("delivered messages not removed", {{"why", removed_unarchived.error().text}});
-    else removed_ += *removed_unarchived;
+    auto removing_unarchived = remove_all("delivered messages not removed", [this, &messages] {
+        return messages.remove_delivered_unarchived(worker_.now() - unseen_device, batch);
+    });
+    co_await removing_unarchived;
     if (stopped_) co_return;
     auto forgetting = storage.registrations().remove_before(worker_.now() - old_registration);
     const auto forgotten = co_await forgetting;

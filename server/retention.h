@@ -5,9 +5,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "server/net/loop.h"
+#include "storage/result.h"
 #include "storage/task.h"
 
 namespace server {
@@ -22,7 +25,11 @@ public:
     std::uint64_t removed() const { return removed_; }   // log entries since the start; any thread
 
 private:
+    using Removal = storage::Task<storage::Result<std::size_t>>;   // of a batch; how many went
+
     storage::Task<void> sweep();
+    // Batch after batch, with pauses, until one is not full.
+    storage::Task<void> remove_all(const char* what, std::function<Removal()> next);
 
     Worker& worker_;
     net::Timer timer_;

@@ -210,7 +210,7 @@ public:
     virtual Task<Result<std::uint64_t>> count_undelivered(AccountId account, std::string device) = 0;
     // Entries of all accounts older than `before`, at most `limit` in one transaction. How many went.
     virtual Task<Result<std::size_t>> remove_before(Time before, std::size_t limit) = 0;
-    // Entries that every device of their account has, at most `limit`; devices unseen since `unseen` do not count.
+    // Entries that every device of their account has, and all of rooms, at most `limit`; devices unseen since `unseen` do not count.
     virtual Task<Result<std::size_t>> remove_delivered(Time unseen, std::size_t limit) = 0;
     // The same, of entries that are not archived.
     virtual Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) = 0;

@@ -65,6 +65,11 @@ std::string select_delivered_unarchived() {
                    all_have("u.account_id", "u.log_id"), " LIMIT ?"});
 }
 
+// Logs of rooms have no devices that anybody could wait for.
+constexpr std::string_view select_of_rooms =
+    "SELECT m.account_id, m.id FROM rooms r JOIN accounts a ON a.domain = r.domain AND a.jid = r.jid "
+    "JOIN message_log m ON m.account_id = a.id LIMIT ?";
+
 std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limit) {
     std::vector<Position> ends;  // one for each account
     {
@@ -85,10 +90,10 @@ std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limi
     return removed;
 }
 
-std::size_t remove_selected(Connection& connection, std::string_view select, Time unseen, std::size_t limit) {
+std::size_t remove_selected(Connection& connection, std::string_view select, std::initializer_list<Value> values) {
     std::vector<Position> entries;
     {
-        Rows rows = connection.query(select, {unseen, unseen, limit});
+        Rows rows = connection.query(select, values);
         while (rows.next()) entries.push_back({rows.natural(0), rows.natural(1)});
     }
     std::size_t removed = 0;
@@ -226,7 +231,8 @@ public:
         return database_.transact<std::size_t>(
             [=](Connection& connection) -> Result<std::size_t> {
                 std::size_t removed = remove_in_turn(connection, unseen, limit);
-                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn(), unseen, limit - removed);
+                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn(), {unseen, unseen, limit - removed});
+                if (removed < limit) removed += remove_selected(connection, select_of_rooms, {limit - removed});
                 return removed;
             },
             Database::After::log);
@@ -235,7 +241,7 @@ public:
     Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) override {
         return database_.transact<std::size_t>(
             [=](Connection& connection) -> Result<std::size_t> {
-                return remove_selected(connection, select_delivered_unarchived(), unseen, limit);
+                return remove_selected(connection, select_delivered_unarchived(), {unseen, unseen, limit});
             },
             Database::After::log);
     }

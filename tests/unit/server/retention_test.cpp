@@ -24,3 +24,32 @@ TEST_CASE("invitations go some time after they have expired, whether others are 
     stage.pass(5min);
     CHECK_FALSE(is_there());
 }
+
+TEST_CASE("one sweep removes all that is kept for devices alone and has arrived, however much it is") {
+    tests::InProcess stage;
+    stage.open(*tests::parse_scene("sweep", "# A sweep\n# (§0)\n\n[Account] romeo@localhost\n\tpassword: secret\n\n-----\n\nafter 1 seconds\n"));
+    storage::Account juliet;
+    juliet.jid = *xmpp::Jid::parse("juliet@localhost");
+    storage::Device& phone = juliet.devices.emplace_back();
+    phone.id = "phone";
+    phone.last_seen = stage.now();
+    const storage::AccountId id = *tests::wait_for(stage.storage().accounts().create(juliet));
+    auto& messages = stage.storage().messages();
+    const auto first = static_cast<storage::LogId>(stage.now().time_since_epoch().count());
+    constexpr storage::LogId count = 1'200;
+    for (storage::LogId n = 0; n < count; ++n) {
+        storage::LogEntry entry;
+        entry.account = id;
+        entry.id = first + n;
+        entry.peer = *xmpp::Jid::parse("romeo@localhost");
+        entry.xml = xmpp::Wire{std::string_view{"<message/>"}};
+        entry.is_archived = false;
+        messages.append(entry, {});
+    }
+    const auto left = [&] { return tests::wait_for(messages.read(id, 0, count))->size(); };
+    REQUIRE(left() == count);
+    messages.advance_cursor(id, "phone", first + count);
+    stage.settle();   // from now on it sweeps once a minute
+    stage.pass(61s);
+    CHECK(left() == 0);
+}

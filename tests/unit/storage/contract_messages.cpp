@@ -220,6 +220,25 @@ TEMPLATE_TEST_CASE("entries that all devices have are removed, those that one la
     CHECK(o.get(messages.remove_delivered(at(0), 100)) == 0);  // now the lost device counts
 }
 
+TEMPLATE_TEST_CASE("what is said in rooms goes as if it were delivered, in batches", "[contract]", TERN_STORAGE_BACKENDS) {
+    Opened<TestType> o;
+    storage::Room room;
+    room.jid = jid("coven@groups.montague.example");
+    room.secret = "secret";
+    const AccountId log = o.get(o.storage->rooms().put(room));
+    const AccountId nobody = o.create("romeo@montague.example");   // whose devices may come yet
+    for (const AccountId id : {log, nobody}) {
+        for (LogId n = 1; n <= 5; ++n) must(o.append(entry(id, n)));
+    }
+    auto& messages = o.storage->messages();
+    CHECK(o.get(messages.remove_delivered(at(50), 3)) == 3);
+    CHECK(o.ids(log).size() == 2);
+    CHECK(o.get(messages.remove_delivered(at(50), 3)) == 2);
+    CHECK(o.ids(log).empty());
+    CHECK(o.ids(nobody).size() == 5);
+    CHECK(o.get(o.storage->rooms().find(room.jid))->log == log);
+}
+
 TEMPLATE_TEST_CASE("completions come in order, on the thread that appended", "[contract]",
                    TERN_STORAGE_BACKENDS) {
     Opened<TestType> o;
