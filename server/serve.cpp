@@ -13,7 +13,9 @@
 #include <iostream>
 #include <thread>
 
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -21,6 +23,7 @@
 #include "server/admin/socket.h"
 #include "server/http/server.h"
 #include "server/log.h"
+#include "server/net/descriptor.h"
 #include "server/net/listening.h"
 #include "server/server.h"
 #include "server/upgrade.h"
@@ -34,6 +37,7 @@ using std::chrono::milliseconds;
 constexpr int done = 0, cannot = 1, wrong_configuration = 2;
 constexpr milliseconds first_pause{500}, longest_pause{15'000};   // between attempts to reach the database
 constexpr const char* addresses_file = "/addresses.json";
+constexpr const char* lock_file = "/lock";
 
 int fail(std::string_view text, std::string_view why) {
     log::error(text, {{"why", why}});
@@ -87,6 +91,16 @@ std::string make_data_directory(const std::string& path) {
     if (directory.has_parent_path()) std::filesystem::create_directories(directory.parent_path(), error);
     if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return path + ": " + std::strerror(errno);
     return {};
+}
+
+// One server a data directory: whoever holds this holds that. The kernel lets go of it with the process, however that
+// ends, and when another program takes its place.
+xmpp::Result<net::Descriptor, std::string> lock_data_directory(const std::string& path) {
+    const std::string name = path + lock_file;
+    net::Descriptor file{::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+    if (!file) return xmpp::Failure{name + ": " + std::strerror(errno)};
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+    return xmpp::Failure{errno == EWOULDBLOCK ? "another server uses this data directory" : name + ": " + std::strerror(errno)};
 }
 
 storage::Options storage_options(const Config& config) {
@@ -229,7 +243,8 @@ int serve(const std::optional<std::string>& config_file, const std::optional<std
     Upgrade upgrade{config_file, data};
     raise_file_limit();
     if (const std::string problem = make_data_directory(config->data); !problem.empty()) return fail("cannot make the data directory", problem);
-    if (const std::string path = admin::socket_path(config->data); admin::somebody_answers(path)) return fail("another server uses this data directory", path);
+    const auto lock = lock_data_directory(config->data);
+    if (!lock) return fail("cannot start", lock.error());
 
     std::error_code was_not_there;
     std::filesystem::remove(config->data + addresses_file, was_not_there);   // of a server that was killed

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "server/admin/socket.h"
 #include "server/net/tls.h"
 #include "tests/clients/live_server.h"
 #include "tests/clients/wire_client.h"
@@ -238,6 +239,13 @@ TEST_CASE("what keeps a server from starting is said, and it ends with an error"
             "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_LISTEN= TERN_HTTP_TLS=");
     CHECK(same_data.code == 1);
     CHECK(same_data.output.find("another server uses this data directory") != std::string::npos);
+    // So it does when the first is not heard at its admin socket: it may be about to open it, or have closed it already.
+    CHECK(std::filesystem::remove(server::admin::socket_path(first.data())));
+    const Ended unheard =
+        run("serve --data " + first.data(),
+            "TERN_C2S_LISTEN=127.0.0.1:0 TERN_C2S_DIRECT_TLS= TERN_HTTP_LISTEN= TERN_HTTP_TLS=");
+    CHECK(unheard.code == 1);
+    CHECK(unheard.output.find("another server uses this data directory") != std::string::npos);
     const TemporaryDirectory directory;
     const std::string http = "127.0.0.1:" + std::to_string(first.process().http().port);
     const Ended same_port =
