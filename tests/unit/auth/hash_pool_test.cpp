@@ -53,7 +53,7 @@ TEST_CASE("without threads it hashes at once") {
     CHECK(derived);
 }
 
-TEST_CASE("no more may wait than was allowed; the rest is told at once") {
+TEST_CASE("no more may wait than was allowed, the rest is told at once") {
     Loop loop;
     HashPool pool{1, 5};
     std::vector<std::optional<Derived>> results(20);

@@ -202,7 +202,7 @@ TEST_CASE("a revoked device's key opens nothing any more") {
     CHECK((*ask(running, "device list", {{"jid", "romeo@localhost"}}))["devices"].empty());
 }
 
-TEST_CASE("the socket is its owner's alone; a stale one is replaced, a live one is not") {
+TEST_CASE("the socket is its owner's alone, a stale one is replaced, a live one is not") {
     RunningServer running;
     const std::string path = running.socket_path();
     {

@@ -51,7 +51,7 @@ Shown tern(const RunningServer& running, std::vector<std::string> arguments) {
 
 }  // namespace
 
-TEST_CASE("what another server keeps instead of passwords is imported; lines that only look like it are refused") {
+TEST_CASE("what another server keeps instead of passwords is imported, lines that only look like it are refused") {
     RunningServer running;
     running.open_admin_socket();
     const std::string salt = "0123456789abcdef";

@@ -202,7 +202,7 @@ TEST_CASE("a link gives an account's data once, in pieces") {
     check(old.body);
 }
 
-TEST_CASE("a link ends with its time, with a newer one, and with a key of the account; nobody guesses one") {
+TEST_CASE("a link ends with its time, with a newer one, and with a key of the account, nobody guesses one") {
     Household home;
     auto& links = home.running.server->export_links();
     const auto now = home.running.clock.wall();

@@ -215,7 +215,7 @@ TEST_CASE("a connection is kept for further requests, which may come together or
     CHECK(client.is_closed());
 }
 
-TEST_CASE("HTTP/1.0 is answered and closed; a whole URL is a target; chunks are a body; 100-continue is said") {
+TEST_CASE("HTTP/1.0 is answered and closed, a whole URL is a target, chunks are a body, 100-continue is said") {
     const RunningServer running;
     const std::string& address = running.web->addresses().http.front();
     RawClient old{address};

@@ -234,7 +234,7 @@ TEST_CASE("a connection that is not ours, made from native(), ignores ALPN") {
     CHECK(client.handshake() == SSL_ERROR_NONE);
 }
 
-TEST_CASE("SNI chooses the certificate; an unknown name gets the first") {
+TEST_CASE("SNI chooses the certificate, an unknown name gets the first") {
     struct Row {
         std::string asked, common_name;
     };
@@ -341,7 +341,7 @@ TEST_CASE("what was read ahead is told by has_pending and given without the sock
     CHECK_FALSE(tls.has_pending());
 }
 
-TEST_CASE("close_notify is seen and sent; an end of file is a close as well") {
+TEST_CASE("close_notify is seen and sent, an end of file is a close as well") {
     const Directory directory;
     const auto context = load({directory.domain("chat.example")});
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION})
