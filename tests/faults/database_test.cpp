@@ -201,6 +201,36 @@ TEST_CASE("a database that stalls for a while costs nothing but time") {
     CHECK(server.process().logged_errors() == std::vector<std::string>{});
 }
 
+TEST_CASE("what no longer fits among what waits for the database is refused, and nobody is sent it") {
+    MariaDb& database = MariaDb::shared();
+    const std::string name = database.create_database();
+    LiveServer server{TERN_BINARY, {.settings = {{"TERN_STORAGE_WAITING_BYTES", "1M"}}, .storage_url = database.url(name)}};
+    WireClient juliet{*server, "juliet@localhost/balcony", LiveServer::password},
+        romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    juliet.be_available();
+    romeo.be_available();
+    database.freeze();
+    const std::string body = "<body>" + std::string(90'000, 'x') + "</body></message>";
+    for (int n = 0; n < 20; ++n) romeo.send("<message to='juliet@localhost' type='chat' id='" + std::to_string(n) + "'>" + body);
+    romeo.send("<iq type='get' id='end' to='" + juliet.full_jid() + "'><ping xmlns='urn:xmpp:ping'/></iq>");
+    juliet.answer("end");
+    juliet.send("<iq type='result' id='end' to='" + romeo.full_jid() + "'/>");
+    romeo.answer("end");
+    std::vector<int> received, refused;
+    while (const auto message = juliet.next_message(0ms)) received.push_back(std::stoi(message->attr_or_empty("id")));
+    while (const auto message = romeo.next_message(0ms)) {
+        CHECK(error_of(*message) == "wait resource-constraint");
+        refused.push_back(std::stoi(message->attr_or_empty("id")));
+    }
+    database.thaw();
+    CHECK_FALSE(refused.empty());
+    CHECK_FALSE(received.empty());
+    std::vector<int> all = received;
+    all.insert(all.end(), refused.begin(), refused.end());
+    std::ranges::sort(all);
+    CHECK(all == numbers(0, 20));   // each once: who was sent it, or who is told that it is not
+}
+
 TEST_CASE("with the database down, `tern status` answers and SIGTERM ends the server, both soon") {
     MariaDb database;
     const std::string name = database.create_database();
