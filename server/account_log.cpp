@@ -164,9 +164,13 @@ void AccountLog::settled(storage::LogId entry, const storage::Result<void>& comm
         ++worker.counters.not_logged;
         if (const std::uint64_t times = worker.not_stored.count(worker.now()))
             log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
-        if (entry == writing_) is_refused_ = true;
-        // Its sender's log may fail alone; who waits for no ack is told by the recipient's.
-        else if (receipt ? receipt->refuse() : settled.is_incoming) account_.worker().router.bounce(settled.stanza, settled.stanza.to(), not_stored);
+        if (entry == writing_) {   // who writes it tells its sender
+            is_refused_ = true;
+            if (receipt) receipt->refuse();
+        } else if (receipt ? receipt->refuse() : settled.is_incoming) {
+            // Its sender's log may fail alone; who waits for no ack is told by the recipient's.
+            worker.router.bounce(settled.stanza, settled.stanza.to(), not_stored);
+        }
     }
     if (is_idle()) account_.worker().became_idle(account_);
 }

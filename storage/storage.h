@@ -142,7 +142,7 @@ public:
     virtual Task<Result<void>> forget(AccountId account, Jid jid) = 0;          // without a tombstone
 };
 
-// ---- the account's log (DESIGN: one log per account) -----------------------------------------------------------------
+// ---- the account's log: one, whatever devices it has -----------------------------------------------------------------
 
 enum class Direction : std::uint8_t { incoming, outgoing };
 
@@ -414,7 +414,7 @@ public:
 
 struct Options {
     std::string url;                     // sqlite:PATH, sqlite::memory:, mysql://user:password@host:port/database?option=value
-    std::size_t connections = 4;         // of the pool, MySQL; SQLite has one writer and some readers
+    std::size_t connections = 4;         // MySQL: of the pool; SQLite: readers, beside a writer. The log's writer has its own
     std::size_t waiting = 10000;         // jobs that may wait for a connection before `unavailable` is answered
     std::chrono::milliseconds wait{10000};         // and how long each may
     std::chrono::milliseconds group_commit{2};     // how long the log's writer collects at most

@@ -79,8 +79,12 @@ bool Archives::append(AccountId log, LogId place, const Stanza& said, std::strin
         ++worker_.counters.not_logged;
         if (const std::uint64_t times = worker_.not_stored.count(worker_.now()))
             log::error("message not stored", {{"jid", said.to().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
-        if (at == appending_) is_refused_ = true;
-        else if (!receipt || receipt->refuse()) worker_.router.bounce(said, said.to(), AccountLog::not_stored);
+        if (at == appending_) {   // who asked tells its sender
+            is_refused_ = true;
+            if (receipt) receipt->refuse();
+        } else if (!receipt || receipt->refuse()) {
+            worker_.router.bounce(said, said.to(), AccountLog::not_stored);
+        }
     });
     appending_ = {};
     return !std::exchange(is_refused_, false);

@@ -154,7 +154,7 @@ TEST_CASE("attack row 27: PLAIN treats an unknown user as one with a wrong passw
 }
 
 TEST_CASE(
-    "PLAIN without an initial response is asked for it once; a disabled account says so to its owner alone") {
+    "PLAIN without an initial response is asked for it once, a disabled account says so to its owner alone") {
     auto credentials = credentials_of({"secret"}, "0123456789abcdef", 10);
     const auto exchange = begin_exchange("PLAIN", tls, "localhost", false);
     CHECK(expect<Challenge>(exchange->receive("")).data.empty());

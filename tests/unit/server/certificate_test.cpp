@@ -59,7 +59,7 @@ TEST_CASE("RFC 3492 §7.1: samples of Punycode") {
 }
 
 TEST_CASE(
-    "a certificate that is there is kept; a key without one is used; a certificate without its key is told "
+    "a certificate that is there is kept, a key without one is used, a certificate without its key is told "
     "of") {
     const Directory directory;
     const auto domain = directory.domain("chat.example");
