@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "xmpp/namespaces.h"
+#include "xmpp/search_text.h"
 
 namespace server {
 
@@ -48,6 +49,11 @@ bool can_wait(const xmpp::Element& child) {
 bool deserves_attention(const xmpp::Stanza& message) {
     // XEP-0333 §4, XEP-0184 §5.1: a message asks for markers and receipts itself; these are nothing to wait for either.
     return !message.is_error() && std::ranges::any_of(message.children(), [](const xmpp::Element& child) { return !is_companion(child) && !can_wait(child); });
+}
+
+std::string searchable_text(const xmpp::Stanza& message) {
+    if (message.child("encryption", "urn:xmpp:eme:0")) return {};
+    return xmpp::search_text(message.child("body", xmpp::ns::client).text());
 }
 
 bool has_hint(const xmpp::Stanza& message, std::string_view hint) { return bool{message.child(hint, ns_hints)}; }

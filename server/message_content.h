@@ -2,6 +2,8 @@
 // What a message carries, for modules that decide whether it is worth keeping.
 #pragma once
 
+#include <string>
+
 #include "xmpp/stanza.h"
 
 namespace server {
@@ -14,6 +16,8 @@ bool is_companion(const xmpp::Element& child);
 bool can_wait(const xmpp::Element& child);
 // Something else than these; what we do not know may be important. Errors are for the client, not for its user.
 bool deserves_attention(const xmpp::Stanza& message);
+// What full-text search looks at: the body, unless it is for those who cannot decrypt (XEP-0380).
+std::string searchable_text(const xmpp::Stanza& message);
 // XEP-0334: "store", "no-store", …
 bool has_hint(const xmpp::Stanza& message, std::string_view hint);
 

@@ -11,7 +11,6 @@
 #include "server/login_request.h"
 #include "server/message_content.h"
 #include "server/worker.h"
-#include "xmpp/search_text.h"
 
 namespace server {
 
@@ -57,8 +56,7 @@ private:
         passage.appended.append("<stanza-id xmlns='urn:xmpp:sid:0' by='");
         xmpp::append_escaped_attribute(passage.appended, passage.account.jid().text());
         passage.appended.append("' id='").append(protocol_.id(passage.account.id(), place)).append("'/>");
-        if (!passage.stanza.child("encryption", "urn:xmpp:eme:0"))   // XEP-0380: the body is for those who cannot decrypt
-            passage.words = xmpp::search_text(passage.stanza.child("body", xmpp::ns::client).text());
+        passage.words = searchable_text(passage.stanza);
         return Verdict::pass();
     }
 

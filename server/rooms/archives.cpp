@@ -8,11 +8,11 @@
 #include "server/config.h"
 #include "server/fan_out.h"
 #include "server/log.h"
+#include "server/message_content.h"
 #include "server/receipt.h"
 #include "server/worker.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/parser.h"
-#include "xmpp/search_text.h"
 #include "xmpp/xml_writer.h"
 
 namespace server::rooms {
@@ -70,7 +70,7 @@ bool Archives::append(AccountId log, LogId place, const Stanza& said, std::strin
     entry.peer = xmpp::Jid{said.from()};
     entry.stanza_type = "groupchat";
     entry.origin_id = said.id();
-    if (!said.child("encryption", "urn:xmpp:eme:0")) entry.words = xmpp::search_text(said.child("body", xmpp::ns::client).text());   // XEP-0380
+    entry.words = searchable_text(said);
     entry.xml = xmpp::Wire{xml};
     ++worker_.counters.logged;
     appending_ = {log, place};

@@ -49,7 +49,7 @@ public:
         is_new_ = true;
     }
     // `newest`: of its archive.
-    void restore(storage::Room stored, const std::vector<storage::LogEntry>& newest) {
+    void restore(storage::Room stored, RoomConfig config, const std::vector<storage::LogEntry>& newest) {
         founder_ = stored.founder.text();
         is_stored_ = true;
         log_ = stored.log;
@@ -58,7 +58,7 @@ public:
         Affiliations affiliations;
         for (storage::RoomAffiliation& each : stored.affiliations)
             affiliations.set(each.jid, {each.affiliation, std::move(each.nick), std::move(each.reason)});
-        room_->restore(RoomConfig::read(stored.config), std::move(stored.subject), std::move(affiliations));
+        room_->restore(std::move(config), std::move(stored.subject), std::move(affiliations));
         for (const storage::LogEntry& entry : newest) {
             last_place_ = entry.id;
             room_->remember(entry.xml.bytes(), storage::Time{std::chrono::microseconds{entry.id}});
@@ -277,9 +277,11 @@ storage::Task<void> Rooms::load(xmpp::Jid jid) {
     auto finding = worker_.storage().rooms().find(jid);
     auto found = co_await finding;
     Place& place = *places_.find(jid.text())->second;   // stays while it has no room
+    RoomConfig config;
     std::vector<storage::LogEntry> newest;
     if (found && *found) {
-        auto reading = archives_.newest((*found)->log, std::max<std::size_t>(RoomConfig::read((*found)->config).history, 1));
+        config = RoomConfig::read((*found)->config);
+        auto reading = archives_.newest((*found)->log, std::max<std::size_t>(config.history, 1));
         auto read = co_await reading;
         if (read) newest = std::move(*read);
         else found = storage::Failure{read.error()};
@@ -291,7 +293,7 @@ storage::Task<void> Rooms::load(xmpp::Jid jid) {
             worker_.router.bounce(next.stanza, next.to, {xmpp::ErrorType::wait, Condition::resource_constraint, "The server cannot reach its storage now."});
         }
     } else if (*found) {
-        place.restore(std::move(**found), newest);
+        place.restore(std::move(**found), std::move(config), newest);
     } else {
         auto answering = answer_for_none(place);
         co_await answering;

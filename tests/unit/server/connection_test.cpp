@@ -119,6 +119,19 @@ private:
 
 constexpr std::string_view header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
+// Over direct TLS.
+void open_stream(Host& host, Client& client) {
+    host.take(client.servers_end, true);
+    bool is_done = client.shake();
+    for (int i = 0; i < 20 && !is_done; ++i) {
+        host.settle();
+        is_done = client.shake(client.receive());
+    }
+    REQUIRE(is_done);
+    client.write(std::string{header});
+    host.settle();
+}
+
 }  // namespace
 
 TEST_CASE("a handshake begins in the turn in which <proceed/> gets out and the client's first words are there") {
@@ -191,15 +204,7 @@ TEST_CASE("who sends too much over TLS is read no further until its time has com
         config.limits.burst_bytes = 2000;
     }};
     Client client;
-    host.take(client.servers_end, true);
-    bool is_done = client.shake();
-    for (int i = 0; i < 20 && !is_done; ++i) {
-        host.settle();
-        is_done = client.shake(client.receive());
-    }
-    REQUIRE(is_done);
-    client.write(std::string{header});
-    host.settle();
+    open_stream(host, client);
     const auto bytes = [&] { return host.worker().counters.bytes_received; };
     const auto before = bytes();
     for (int i = 0; i < 10; ++i) client.write(std::string(1000, ' '));   // a record each
@@ -215,15 +220,7 @@ TEST_CASE("who sends too much over TLS is read no further until its time has com
 TEST_CASE("who sends much over TLS has no more than a buffer of it read in a turn") {
     Host host{[](server::Config&) {}};
     Client client;
-    host.take(client.servers_end, true);
-    bool is_done = client.shake();
-    for (int i = 0; i < 20 && !is_done; ++i) {
-        host.settle();
-        is_done = client.shake(client.receive());
-    }
-    REQUIRE(is_done);
-    client.write(std::string{header});
-    host.settle();
+    open_stream(host, client);
     const auto bytes = [&] { return host.worker().counters.bytes_received; };
     const auto before = bytes();
     const std::size_t record = 16'000, records = 10;

@@ -3,12 +3,11 @@
 // every account's fetching is held until the test lets it go on.
 #include <catch2/catch.hpp>
 
-#include <deque>
-
 #include "server/account.h"
 #include "server/server.h"
 #include "tests/support/accounts.h"
 #include "tests/support/borrowed_storage.h"
+#include "tests/support/held.h"
 #include "tests/support/temporary_directory.h"
 #include "xmpp/parser.h"
 
@@ -26,7 +25,7 @@ public:
     storage::Task<Items> load(storage::AccountId account) override {
         ++begun;
         if (!is_open) {
-            const Turn turn{waiting};
+            const tests::Turn turn{waiting};
             co_await turn;
         }
         auto task = real_.load(account);
@@ -38,15 +37,9 @@ public:
 
     std::size_t begun = 0;
     bool is_open = false;
-    std::deque<std::coroutine_handle<>> waiting;
+    tests::Held waiting;
 
 private:
-    struct Turn {
-        std::deque<std::coroutine_handle<>>& waiting;
-        bool await_ready() const { return false; }
-        void await_suspend(std::coroutine_handle<> waiter) const { waiting.push_back(waiter); }
-        void await_resume() const {}
-    };
     storage::Rosters& real_;
 };
 

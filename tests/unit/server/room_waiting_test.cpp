@@ -2,14 +2,13 @@
 // Rooms while storage takes its time: what waits for one has an end, but that somebody is gone is heard all the same.
 #include <catch2/catch.hpp>
 
-#include <deque>
-
 #include "server/rooms/rooms.h"
 #include "server/rooms/waiting.h"
 #include "server/server.h"
 #include "server/worker.h"
 #include "tests/support/accounts.h"
 #include "tests/support/borrowed_storage.h"
+#include "tests/support/held.h"
 #include "tests/support/temporary_directory.h"
 #include "xmpp/parser.h"
 
@@ -37,33 +36,26 @@ class HeldRooms final : public storage::Rooms {
 public:
     explicit HeldRooms(storage::Rooms& real) : real_{real} {}
     storage::Task<storage::Result<std::optional<storage::Room>>> find(xmpp::Jid room) override {
-        auto finding = real_.find(std::move(room));
-        auto found = co_await finding;
-        const Turn turn{waiting};
-        co_await turn;
-        co_return std::move(found);
+        return told_later(real_.find(std::move(room)));
     }
     storage::Task<storage::Result<std::vector<storage::ListedRoom>>> listed(std::string domain) override {
-        auto reading = real_.listed(std::move(domain));
-        auto rooms = co_await reading;
-        const Turn turn{waiting};
-        co_await turn;
-        co_return std::move(rooms);
+        return told_later(real_.listed(std::move(domain)));
     }
     storage::Task<storage::Result<storage::AccountId>> put(storage::Room room) override { return real_.put(std::move(room)); }
     storage::Task<storage::Result<void>> change(xmpp::Jid room, storage::RoomChange change) override { return real_.change(std::move(room), std::move(change)); }
     storage::Task<storage::Result<void>> remove(xmpp::Jid room) override { return real_.remove(std::move(room)); }
     storage::Task<storage::Result<std::uint64_t>> count_founded(xmpp::Jid founder) override { return real_.count_founded(std::move(founder)); }
 
-    std::deque<std::coroutine_handle<>> waiting;
+    tests::Held waiting;
 
 private:
-    struct Turn {
-        std::deque<std::coroutine_handle<>>& waiting;
-        bool await_ready() const { return false; }
-        void await_suspend(std::coroutine_handle<> waiter) const { waiting.push_back(waiter); }
-        void await_resume() const {}
-    };
+    template <class T>
+    storage::Task<T> told_later(storage::Task<T> asking) {
+        auto answer = co_await asking;
+        const tests::Turn turn{waiting};
+        co_await turn;
+        co_return std::move(answer);
+    }
     storage::Rooms& real_;
 };
 
