@@ -2,22 +2,20 @@
 // As PLAIN does it (sasl.h), so that there is one judge of keys.
 #include "auth/devices.h"
 
-
 #include "auth/hash_pool.h"
-#include "auth/registration.h"
 #include "auth/sasl.h"
 
 namespace auth {
 
-storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_key(storage::Storage& storage, HashPool& hashes,
-                                                                                  std::string_view secret, storage::Jid account, std::string key,
+storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_key(storage::Storage& storage, HashPool& hashes, std::string_view secret,
+                                                                                  std::uint32_t iterations, storage::Jid account, std::string key,
                                                                                   std::function<bool(const storage::Device&)> may_be_used) {
     using Answer = xmpp::Result<std::optional<std::string>, std::string>;
     const std::string username{account.localpart()};
     auto finding = storage.accounts().find(account.bare());
     const auto found = co_await finding;
     if (!found) co_return xmpp::Failure{found.error().text};
-    Credentials credentials = fake_credentials(secret, username, RegistrationRules{}.iterations);
+    Credentials credentials = fake_credentials(secret, username, iterations);
     if (*found) {
         credentials.salt = (*found)->salt;
         credentials.iterations = (*found)->iterations;

@@ -13,9 +13,9 @@ namespace auth {
 class HashPool;
 
 // The device whose key that is. nullopt: none, or the account is disabled or missing, which take as long. A failure: storage or
-// the pool cannot say it now. `secret`: of fake salts. `may_be_used`: from where the caller is.
-storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_key(storage::Storage& storage, HashPool& hashes,
-                                                                                  std::string_view secret, storage::Jid account, std::string key,
+// the pool cannot say it now. `secret` and `iterations`: of fake credentials. `may_be_used`: from where the caller is.
+storage::Task<xmpp::Result<std::optional<std::string>, std::string>> device_of_key(storage::Storage& storage, HashPool& hashes, std::string_view secret,
+                                                                                  std::uint32_t iterations, storage::Jid account, std::string key,
                                                                                   std::function<bool(const storage::Device&)> may_be_used);
 
 // Companions may remove themselves alone; a phone, which is replaced by registering its number again, and a password,

@@ -38,8 +38,9 @@ struct Work {
 }  // namespace
 
 struct HashPool::State {
-    explicit State(std::size_t most) : most_waiting{most} {}
+    State(bool in_line, std::size_t most) : runs_inline{in_line}, most_waiting{most} {}
 
+    const bool runs_inline;
     const std::size_t most_waiting;
     mutable std::mutex mutex;
     std::condition_variable wake;
@@ -86,12 +87,14 @@ struct HashPool::State {
     };
 };
 
-HashPool::HashPool(std::size_t threads, std::size_t waiting) : state_{std::make_unique<State>(waiting)} {
+HashPool::HashPool(std::size_t threads, std::size_t waiting) : state_{std::make_unique<State>(threads == 0, waiting)} {
     for (std::size_t i = 0; i < threads; ++i)
         state_->threads.emplace_back([state = state_.get()] { state->run(); });
 }
 
-HashPool::~HashPool() {
+HashPool::~HashPool() { close(); }
+
+void HashPool::close() {
     std::deque<Work*> unanswered;
     {
         const std::lock_guard lock{state_->mutex};
@@ -99,7 +102,8 @@ HashPool::~HashPool() {
         unanswered.swap(state_->queue);
     }
     state_->wake.notify_all();
-    for (std::thread& thread : state_->threads) thread.join();
+    for (std::thread& thread : state_->threads)
+        if (thread.joinable()) thread.join();
     for (Work* work : unanswered) work->give_back();
 }
 
@@ -111,7 +115,7 @@ storage::Task<std::optional<storage::Verifiers>> HashPool::derive(std::string pa
     work.iterations = iterations;
     work.executor = storage::Executor::current();
     work.since = Steady::now();
-    if (state_->threads.empty() || work.executor == nullptr) {  // nowhere to come back to: hash here
+    if (state_->runs_inline || work.executor == nullptr) {  // nowhere to come back to: hash here
         work.result = derive_verifiers(work.password, work.salt, work.iterations);
     } else {
         State::Awaiter hashed{*state_, work};

@@ -14,7 +14,9 @@ class HashPool {
 public:
     // 0 threads: hashes at once on the caller's thread (in-process scenes).
     explicit HashPool(std::size_t threads, std::size_t waiting = 1000);
-    ~HashPool();
+    ~HashPool();   // closes
+    // Ends the threads, and answers with nothing whoever waits or comes later. While those who wait can still be reached.
+    void close();
 
     // RFC 5802 §3; nullopt when too many wait already: temporary-auth-failure.
     storage::Task<std::optional<storage::Verifiers>> derive(std::string password, std::string salt, std::uint32_t iterations);

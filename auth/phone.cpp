@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // E.164 through libphonenumber, which is included here alone. Numbers in national form, with letters or with
-// an extension are refused: an account is one number, and there must be one way to write it.
+// an extension are refused: an account is one number, and there must be one way to write it. So are those that
+// are nobody's phone, which an SMS only costs money.
 #include "auth/phone.h"
 
 #include <phonenumbers/phonenumberutil.h>
@@ -8,6 +9,8 @@
 namespace auth {
 
 namespace {
+
+using i18n::phonenumbers::PhoneNumberUtil;
 
 constexpr std::size_t longest_text = 40;  // 15 digits, '+', and whatever people put between them
 
@@ -23,18 +26,28 @@ bool looks_like_a_number(std::string_view text) {
     return true;
 }
 
+bool is_nobodys_phone(PhoneNumberUtil::PhoneNumberType type) {
+    switch (type) {
+        case PhoneNumberUtil::PREMIUM_RATE:
+        case PhoneNumberUtil::SHARED_COST:
+        case PhoneNumberUtil::UAN:
+        case PhoneNumberUtil::VOICEMAIL:
+        case PhoneNumberUtil::PAGER: return true;
+        default: return false;
+    }
+}
+
 }  // namespace
 
 std::optional<std::string> parse_phone(std::string_view text) {
-    using i18n::phonenumbers::PhoneNumber;
-    using i18n::phonenumbers::PhoneNumberUtil;
     if (!looks_like_a_number(text)) return std::nullopt;
     const PhoneNumberUtil& library = *PhoneNumberUtil::GetInstance();
-    PhoneNumber number;
+    i18n::phonenumbers::PhoneNumber number;
     // Region ZZ: no country is assumed, the '+' is demanded.
     if (library.Parse(std::string{text}, "ZZ", &number) != PhoneNumberUtil::NO_PARSING_ERROR)
         return std::nullopt;
     if (!library.IsValidNumber(number) || number.has_extension()) return std::nullopt;
+    if (is_nobodys_phone(library.GetNumberType(number))) return std::nullopt;
     std::string e164;
     library.Format(number, PhoneNumberUtil::E164, &e164);
     return e164;

@@ -41,14 +41,23 @@ std::chrono::seconds RateLimit::take(std::string_view key, storage::Time now, st
 
 std::chrono::seconds RateLimit::wait(std::string_view key, storage::Time now) const {
     const std::lock_guard lock{mutex_};
-    const auto found = by_key_.find(key);
-    const double tokens = found == by_key_.end() ? burst_ : tokens_at(*found->second, now);
+    const double tokens = tokens_of(key, now);
     return tokens < 1 ? until(1, tokens) : std::chrono::seconds{0};
+}
+
+std::uint32_t RateLimit::left(std::string_view key, storage::Time now) const {
+    const std::lock_guard lock{mutex_};
+    return static_cast<std::uint32_t>(tokens_of(key, now));
 }
 
 std::size_t RateLimit::size() const {
     const std::lock_guard lock{mutex_};
     return buckets_.size();
+}
+
+double RateLimit::tokens_of(std::string_view key, storage::Time now) const {
+    const auto found = by_key_.find(key);
+    return found == by_key_.end() ? burst_ : tokens_at(*found->second, now);
 }
 
 double RateLimit::tokens_at(const Bucket& bucket, storage::Time now) const {
@@ -93,6 +102,13 @@ std::string network_of(std::string_view address) {
             return std::string{four.data()};
     }
     return xmpp::hex(std::string_view{bytes.data(), 8}) + "/64";
+}
+
+std::string wider_network_of(std::string_view address) {
+    const std::string network = network_of(address);
+    if (network.ends_with("/64")) return network.substr(0, 12) + "/48";   // two digits a byte
+    const std::size_t dot = network.rfind('.');
+    return dot == std::string::npos ? network : network.substr(0, dot) + "/24";
 }
 
 }  // namespace auth

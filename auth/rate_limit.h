@@ -25,6 +25,7 @@ public:
     std::chrono::seconds take(std::string_view key, storage::Time now, std::uint32_t count = 1);
     // What take() would answer, without taking.
     std::chrono::seconds wait(std::string_view key, storage::Time now) const;
+    std::uint32_t left(std::string_view key, storage::Time now) const;   // whole tokens
     std::size_t size() const;
 
 private:
@@ -33,6 +34,7 @@ private:
         double tokens;
         storage::Time at;  // when `tokens` was right
     };
+    double tokens_of(std::string_view key, storage::Time now) const;     // under the lock
     double tokens_at(const Bucket& bucket, storage::Time now) const;
     std::chrono::seconds until(double wanted, double tokens) const;
     void make_room(storage::Time now);
@@ -48,5 +50,8 @@ private:
 // What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one customer has
 // to himself.
 std::string network_of(std::string_view address);
+// What may be a client with many addresses: the /24 around an IPv4 address, or the /48 of an IPv6 address, which a provider
+// gives to one customer.
+std::string wider_network_of(std::string_view address);
 
 }  // namespace auth

@@ -36,6 +36,7 @@ constexpr std::size_t key_bytes = 20;
 constexpr std::size_t id_bytes = 20;
 constexpr auto a_day = 24h;
 constexpr storage::Hash pin_hash = storage::Hash::sha256;
+constexpr std::uint32_t times_around = 5;  // as many PINs as for an address are for the network around it
 
 xmpp::Failure<RegistrationError> fail(Kind kind) { return xmpp::Failure{RegistrationError{kind}}; }
 
@@ -60,6 +61,16 @@ std::string with_pin(std::string_view text, std::string_view pin) {
     }
     return filled;
 }
+
+std::uint32_t multiplied(std::uint32_t count, std::uint64_t times) {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(times * count, UINT32_MAX));
+}
+
+// A number's tries in a day, over all its PINs.
+std::uint32_t tries_a_day(const RegistrationRules& rules) { return std::max(10U, multiplied(rules.tries, 2)); }
+
+// Who wants to be that number's owner.
+std::string asker_of(const std::string& number, const std::string& network) { return number + ' ' + network; }
 
 // People type what they see: "12 345", "123-45".
 std::string as_typed(std::string_view pin) {
@@ -112,9 +123,14 @@ struct Registration::State {
           clock{std::move(c)},
           keys_changed{std::move(changed)},
           by_address{rules.per_address_an_hour, 1h},
+          around_address{multiplied(rules.per_address_an_hour, times_around), 1h},
+          by_asker{std::max(1U, (rules.per_number_a_day - 1) / 2), a_day},
           by_range{rules.per_range_an_hour, 1h},
           all{rules.per_minute, 1min},
-          confirms{rules.confirms_per_address_a_minute, 1min} {}
+          all_day{rules.per_day, a_day},
+          confirms{rules.confirms_per_address_a_minute, 1min},
+          tries{tries_a_day(rules), a_day},
+          tries_by_asker{tries_a_day(rules) * 4 / 5, a_day} {}
 
     const RegistrationRules rules;
     storage::Storage& storage;
@@ -123,9 +139,10 @@ struct Registration::State {
     const Clock clock;
     const std::function<void(const storage::Jid&)> keys_changed;
     const std::string secret = random_bytes(secret_bytes);  // makes keys of ids
-    RateLimit by_address, by_range, all, confirms;
+    RateLimit by_address, around_address, by_asker, by_range, all, all_day, confirms, tries, tries_by_asker;
 
     std::atomic<std::uint64_t> pins = 0, wrong_pins = 0, keys = 0;
+    std::atomic<bool> is_told_of_few = false;
 
     std::mutex mutex;
     std::set<std::string> starting;  // guarded by mutex: numbers between the look at recent() and create()
@@ -164,10 +181,14 @@ struct Registration::State {
         return token(hmac(storage::Hash::sha256, secret, id).substr(0, key_bytes));
     }
 
+    std::chrono::seconds take_pin(const std::string& number, const std::string& network, storage::Time now);
+    void watch_the_day(storage::Time now);
     Task<Answer<Started>> send_pin(std::string number, std::string id, storage::Time now);
     Task<void> tidy(storage::Time now);
     Task<Answer<storage::PendingRegistration>> proved(std::string id, std::string pin,
-                                                      std::string expected_username, storage::Time now);
+                                                      std::string expected_username, std::string network,
+                                                      storage::Time now);
+    std::chrono::seconds take_try(const std::string& number, const std::string& network, storage::Time now);
     Task<Answer<bool>> has_account(std::string phone);
     Task<Answer<Issued>> issue(storage::PendingRegistration pending, std::string key, std::string device_name,
                                storage::Time now);
@@ -210,6 +231,9 @@ Task<Answer<Registration::Started>> Registration::start(std::string phone, std::
     if (!number) co_return fail(Kind::not_a_number);
     if (!state.may_register(*number)) co_return fail(Kind::disabled);
     if (const auto wait = state.by_address.take(network, now); wait > 0s) co_return too_many(wait);
+    // Who has many addresses has them side by side.
+    if (const auto wait = state.around_address.take(wider_network_of(client_address), now); wait > 0s)
+        co_return too_many(wait);
 
     const State::Hold hold{state, *number};
     if (!hold) co_return too_many(state.rules.resend_after);
@@ -220,16 +244,33 @@ Task<Answer<Registration::Started>> Registration::start(std::string phone, std::
     if (recent->count > 0 && now < resend_at)
         co_return too_many(std::chrono::ceil<std::chrono::seconds>(resend_at - now));
     if (recent->count >= state.rules.per_number_a_day) co_return too_many(1h);
-
-    // The budgets of everybody come last: only what would really send an SMS draws on them.
-    if (state.rules.per_range_an_hour > 0) {
-        const std::string range = number->substr(0, number->size() - 3);
-        if (const auto wait = state.by_range.take(range, now); wait > 0s) co_return too_many(wait);
-    }
-    if (const auto wait = state.all.take("", now); wait > 0s) co_return too_many(wait);
+    if (const auto wait = state.take_pin(*number, network, now); wait > 0s) co_return too_many(wait);
     auto sending = state.send_pin(*number, std::move(offered), now);
     auto started = co_await sending;
     co_return std::move(started);
+}
+
+// One of the PINs that limits allow: zero, or how long until there is one.
+std::chrono::seconds Registration::State::take_pin(const std::string& number, const std::string& network,
+                                                   storage::Time now) {
+    // So that no stranger alone keeps a number's owner out: neither by asking nor by guessing.
+    const std::string asker = asker_of(number, network);
+    for (const auto wait : {by_asker.wait(asker, now), tries.wait(number, now), tries_by_asker.wait(asker, now)})
+        if (wait > 0s) return wait;
+    // The budgets of everybody come last: only what would really send an SMS draws on them.
+    if (rules.per_range_an_hour > 0)
+        if (const auto wait = by_range.take(number.substr(0, number.size() - 3), now); wait > 0s) return wait;
+    if (const auto wait = all.take("", now); wait > 0s) return wait;
+    if (const auto wait = all_day.take("", now); wait > 0s) return wait;
+    watch_the_day(now);
+    return by_asker.take(asker, now);
+}
+
+// Told once, until half of them are there again.
+void Registration::State::watch_the_day(storage::Time now) {
+    const std::uint32_t left = all_day.left("", now);
+    if (left > rules.per_day / 2) is_told_of_few = false;
+    if (left <= rules.per_day / 5 && !is_told_of_few.exchange(true)) rules.few_left(left);
 }
 
 Task<Answer<Registration::Started>> Registration::State::send_pin(std::string number, std::string id,
@@ -281,14 +322,14 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
     State& state = *state_;
     if (!state.rules.enabled) co_return fail(Kind::disabled);
     const storage::Time now = state.clock();
-    if (const auto wait = state.confirms.take(network_of(client_address), now); wait > 0s)
-        co_return too_many(wait);
+    const std::string network = network_of(client_address);
+    if (const auto wait = state.confirms.take(network, now); wait > 0s) co_return too_many(wait);
     if (!can_be_id(id)) co_return fail(Kind::gone);
 
     std::string key = is_offered(id) ? state.key_of(id) : random_token(key_bytes);
     if (!expected.key.empty() && !equal_in_constant_time(expected.key, key))
         co_return fail(Kind::other_login);
-    auto proving = state.proved(stored_id(id), std::move(pin), std::move(expected.username), now);
+    auto proving = state.proved(stored_id(id), std::move(pin), std::move(expected.username), network, now);
     auto pending = co_await proving;
     if (!pending) co_return xmpp::Failure{pending.error()};
     if (!expected.is_invited && state.rules.invited_only()) {
@@ -304,6 +345,7 @@ Task<Answer<Registration::Issued>> Registration::confirm(std::string id, std::st
 
 Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::string id, std::string pin,
                                                                        std::string expected_username,
+                                                                       std::string network,
                                                                        storage::Time now) {
     auto finding = storage.registrations().find(id);
     auto found = co_await finding;
@@ -319,12 +361,20 @@ Task<Answer<storage::PendingRegistration>> Registration::State::proved(std::stri
     const auto tries_left = co_await taking;
     if (!tries_left) co_return fail(Kind::unavailable);
     if (!*tries_left) co_return fail(Kind::gone);
+    if (const auto wait = take_try(pending.phone, network, now); wait > 0s) co_return too_many(wait);
     const std::string hash = hmac(pin_hash, pending.pin_salt, as_typed(pin));
     if (!equal_in_constant_time(hash, pending.pin_hash)) {
         ++wrong_pins;
         co_return wrong_pin(**tries_left);
     }
     co_return std::move(pending);
+}
+
+// One of the tries that a number has in a day: those of all its PINs together would be many guesses.
+std::chrono::seconds Registration::State::take_try(const std::string& number, const std::string& network,
+                                                   storage::Time now) {
+    if (const auto wait = tries_by_asker.take(asker_of(number, network), now); wait > 0s) return wait;
+    return tries.take(number, now);
 }
 
 Task<Answer<bool>> Registration::State::has_account(std::string phone) {

@@ -43,9 +43,11 @@ struct RegistrationRules {
     std::uint32_t tries = 5;
     std::chrono::seconds lifetime{600};              // of a PIN
     std::chrono::seconds resend_after{60};
-    std::uint32_t per_number_a_day = 5;
-    std::uint32_t per_address_an_hour = 10;          // IPv6: per /64
+    std::uint32_t per_number_a_day = 5;              // not half of them from one address
+    std::uint32_t per_address_an_hour = 10;          // IPv6: per /64; from the network around it five times as many
     std::uint32_t per_minute = 300;                  // all together
+    std::uint32_t per_day = 20'000;                  // likewise
+    std::function<void(std::uint32_t left)> few_left = [](std::uint32_t) {};   // a fifth of these, told once; any thread
     // Against SMS pumping: numbers that differ in their last three digits only; 0: not limited.
     std::uint32_t per_range_an_hour = 0;
     std::vector<std::string> prefixes;               // E.164 prefixes that may register ("+49"), empty: all

@@ -164,9 +164,11 @@ Task<Result<ExportPiece>> not_archived(Storage& storage, storage::AccountId acco
     auto asking = storage.messages().query(account, query);
     const auto found = co_await asking;
     if (!found) co_return storage::Failure{found.error()};
-    ExportPiece piece{{}, std::string{waiting} + std::to_string(query.to)};
+    // Of long ones fewer were looked for.
+    const LogId end = found->is_complete || found->entries.empty() ? query.to : found->entries.back().id;
+    ExportPiece piece{{}, std::string{waiting} + std::to_string(end)};
     for (const LogEntry& entry : *entries)
-        if (entry.direction == storage::Direction::incoming && std::ranges::find(found->entries, entry.id, &LogEntry::id) == found->entries.end())
+        if (entry.id <= end && entry.direction == storage::Direction::incoming && std::ranges::find(found->entries, entry.id, &LogEntry::id) == found->entries.end())
             piece.xml.append(xmpp::standing_alone(entry.xml.bytes())).append("\n");
     co_return std::move(piece);
 }

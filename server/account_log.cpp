@@ -3,6 +3,7 @@
 #include "server/account_log.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "server/account.h"
 #include "server/log.h"
@@ -19,6 +20,7 @@ const xmpp::StanzaError AccountLog::not_stored{xmpp::ErrorType::wait, xmpp::Cond
 constexpr std::chrono::seconds ack_patience{1};       // clients' acks are waited for so long
 constexpr std::size_t most_postponed = 64;            // entries of an account
 constexpr std::size_t catch_up_batch = 100;          // entries in memory at once
+constexpr std::size_t most_newer = 256 * 1024;       // bytes of what comes in meanwhile
 constexpr std::chrono::seconds catch_up_retry{2};     // when storage did not answer
 constexpr std::chrono::seconds archive_patience{10};  // between two pages that a client fetches
 constexpr std::size_t catch_up_unsent = 256 * 1024;  // bytes in the socket's queue above which catching up waits
@@ -72,6 +74,7 @@ AccountLog::~AccountLog() { account_.worker().loop.forget(*this); }
 bool AccountLog::write(Passage& passage) {
     const bool is_incoming = passage.direction == storage::Direction::incoming;
     uncommitted_.push_back({passage.logged_as, passage.stanza, is_incoming});
+    if (is_incoming && catching_up_) note_newer(passage.logged_as, passage.wire());
     if (is_incoming && passage.kept == Keep::until_delivered && may_all_get_it_now()) {
         uncommitted_.back().xml = passage.wire();
         uncommitted_.back().receipt = Receipt::current();
@@ -98,6 +101,7 @@ void AccountLog::append(storage::LogEntry entry, std::shared_ptr<Receipt> receip
 
 // Whether every device has a client that takes messages as they come.
 bool AccountLog::may_all_get_it_now() const {
+    if (catching_up_ || account_.devices().empty()) return false;
     return std::ranges::all_of(account_.devices(), [this](const storage::Device& device) {
         return std::ranges::any_of(account_.sessions(), [&](const auto& session) {
             return session->stream() && session->is_caught_up() && session->takes_messages() && session->device() == device.id;
@@ -138,7 +142,7 @@ void AccountLog::write_postponed(net::Duration since) {
     storage::LogId id = 0;
     while (Uncommitted* const each = next_postponed(id)) {
         id = each->entry;
-        const bool has_arrived = std::ranges::all_of(account_.devices(), [id](const storage::Device& device) { return device.cursor >= id; });
+        const bool has_arrived = !account_.devices().empty() && std::ranges::all_of(account_.devices(), [id](const storage::Device& device) { return device.cursor >= id; });
         if (!has_arrived && !each->receipt && each->since > since) continue;
         each->is_postponed = false;
         const auto receipt = std::move(each->receipt);
@@ -238,6 +242,10 @@ void AccountLog::wait_for_client(Session& session) {
     session.archive_patience->start(account_.worker().loop, archive_patience, [this, waiting = session.weak_from_this()] {
         const auto alive = waiting.lock();
         if (!alive || alive->backlog != Session::Backlog::fetched) return;
+        if (!alive->stream()) {   // its client cannot ask now
+            alive->backlog = Session::Backlog::unsent;
+            return;
+        }
         if (storage::Device* const device = device_of(*alive)) set_reads_archive(*device, false);
         start(*alive);
     });
@@ -279,8 +287,37 @@ bool is_outstanding(const Session& session, storage::LogId entry) {
 
 }  // namespace
 
+AccountLog::CatchingUp::Scope::Scope(AccountLog& of) : log{of} {
+    if (!log.catching_up_) log.catching_up_ = std::make_unique<CatchingUp>(CatchingUp{log.last_, {}, 0, 0});
+    ++log.catching_up_->sessions;
+}
+
+AccountLog::CatchingUp::Scope::~Scope() {
+    if (--log.catching_up_->sessions == 0) log.catching_up_.reset();
+}
+
+void AccountLog::note_newer(storage::LogId entry, const xmpp::Wire& xml) {
+    CatchingUp& here = *catching_up_;
+    here.newer.push_back({entry, xml});
+    here.bytes += xml.size();
+    if (here.bytes <= most_newer) return;
+    here = {entry, {}, 0, here.sessions};   // these must be read
+}
+
+void AccountLog::send_newer(Session& session, storage::LogId after) {
+    const auto newer = catching_up_->newer;   // what is sent may cause more
+    for (const CatchingUp::Newer& each : newer) {
+        if (each.entry <= after || is_outstanding(session, each.entry)) continue;
+        storage::LogEntry entry;
+        entry.id = each.entry;
+        entry.xml = each.xml;
+        send_entry(session, entry);
+    }
+}
+
 storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
     const auto account = session->shared_account();  // keeps this log
+    std::optional<CatchingUp::Scope> scope;
     Worker& worker = account->worker();
     auto& messages = worker.storage().messages();
     storage::LogId read_up_to = cursor(*session);
@@ -289,10 +326,8 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
         write_postponed(net::Duration::max());   // it would not be found
         read_up_to = std::max(read_up_to, cursor(*session));  // what was on its way may have arrived since
         const storage::LogId horizon = last_;  // what comes after this is not in the answer for certain
-        if (horizon <= read_up_to) {           // nothing waits: most logins
-            session->backlog = Session::Backlog::sent;
-            co_return;
-        }
+        if (horizon <= read_up_to) co_return caught_up(*session, horizon);   // nothing waits: most logins
+        if (!scope) scope.emplace(*this);
         const std::vector<storage::LogId> on_their_way = entries_outstanding(*session);   // whatever becomes of them meanwhile
         auto reading = messages.read_undelivered(account->id(), session->device(), read_up_to, catch_up_batch);
         auto entries = co_await reading;
@@ -311,12 +346,22 @@ storage::Task<void> AccountLog::run_catch_up(std::shared_ptr<Session> session) {
             co_await session->drained(catch_up_unsent);
         }
         if (count < entries->size()) break;  // it has gone
-        if (count < catch_up_batch && last_ == horizon && session->takes_messages() && session->stream()) {
-            session->backlog = Session::Backlog::sent;
-            co_return;
+        const bool is_all = count < catch_up_batch && storage::bytes_of(*entries) < storage::most_bytes_read;
+        if (is_all && catching_up_->all_behind <= horizon && session->takes_messages() && session->stream()) {
+            send_newer(*session, std::max(read_up_to, horizon));
+            co_return caught_up(*session, last_);
         }
     }
     session->backlog = Session::Backlog::unsent;
+}
+
+// What its account sent is not for it: the cursor passes that, so that nobody looks through it again, and retention may have it.
+void AccountLog::caught_up(Session& session, storage::LogId horizon) {
+    session.backlog = Session::Backlog::sent;
+    storage::Device* const device = device_of(session);
+    if (!device || device->cursor >= horizon || !session.outstanding().empty() || is_owed_before(session, horizon + 1)) return;
+    device->cursor = horizon;
+    account_.worker().storage().messages().advance_cursor(account_.id(), device->id, horizon);
 }
 
 void AccountLog::send_entry(Session& session, const storage::LogEntry& entry) {

@@ -78,7 +78,26 @@ private:
     void set_reads_archive(storage::Device& device, bool reads);
     void settled(storage::LogId entry, const storage::Result<void>& committed, Receipt* receipt);
     bool is_owed_before(const Session& asking, storage::LogId entry) const;
+    // What comes in while sessions catch up follows what they read, from here: were it to be read as well, who is written to
+    // faster than the database answers would never be done.
+    struct CatchingUp {
+        struct Newer { storage::LogId entry; xmpp::Wire xml; };
+        struct Scope {   // of one session
+            explicit Scope(AccountLog& of);
+            ~Scope();
+            Scope(const Scope&) = delete;
+            Scope& operator=(const Scope&) = delete;
+            AccountLog& log;
+        };
+        storage::LogId all_behind;   // what came in behind that place is in `newer`
+        std::vector<Newer> newer;
+        std::size_t bytes;
+        unsigned sessions;
+    };
+    void note_newer(storage::LogId entry, const xmpp::Wire& xml);
     storage::Task<void> run_catch_up(std::shared_ptr<Session> session);
+    void send_newer(Session& session, storage::LogId after);
+    void caught_up(Session& session, storage::LogId horizon);
     void send_entry(Session& session, const storage::LogEntry& entry);
 
     Account& account_;
@@ -87,6 +106,7 @@ private:
     storage::LogId writing_ = 0;             // the entry that is being given to storage
     bool is_refused_ = false;                // and was refused at once
     std::unique_ptr<net::Timer> patience_;   // while something is postponed beyond its turn
+    std::unique_ptr<CatchingUp> catching_up_;   // while sessions do
 };
 
 }  // namespace server

@@ -36,6 +36,9 @@ std::string time_of(LogId place) { return xmpp::format_date_time(xmpp::Time{std:
 
 }  // namespace
 
+StanzaError too_many_searches() { return {xmpp::ErrorType::wait, Condition::resource_constraint, "One search after the other, please."}; }
+StanzaError too_much() { return {Condition::not_acceptable, "Too much at once."}; }
+
 std::span<const std::string_view> ArchiveProtocol::features() {
     static constexpr std::array<std::string_view, 3> all{ns_mam, "urn:xmpp:mam:2#extended", ns_fulltext};
     return all;

@@ -19,6 +19,7 @@ namespace server {
 class Server;
 
 inline constexpr std::string_view ns_mam = "urn:xmpp:mam:2";
+inline constexpr unsigned most_searches = 2;               // of one account under way: they take the time of others
 
 struct ArchiveQuestion {
     storage::ArchiveQuery query;
@@ -26,6 +27,9 @@ struct ArchiveQuestion {
     bool is_flipped = false;
     bool is_synchronising = true;    // everything from some point on: not a search, not a conversation
 };
+
+xmpp::StanzaError too_many_searches();
+xmpp::StanzaError too_much();                              // was asked for by ids: less than all of it is no answer
 
 // One thread's.
 class ArchiveProtocol {
@@ -38,6 +42,7 @@ public:
     xmpp::Result<ArchiveQuestion, xmpp::StanzaError> parse(storage::AccountId log, const xmpp::Element& query);
 
     std::string id(storage::AccountId log, storage::LogId place) { return ids().id(log, place); }
+    std::optional<storage::LogId> place(storage::AccountId log, std::string_view id) { return ids().place(log, id); }
     // §4.2: <result/>; `stanza`: what it forwards, as on a stream of clients.
     std::string result(const ArchiveQuestion& question, const storage::LogEntry& entry, std::string_view stanza);
     std::string fin(storage::AccountId log, const storage::ArchivePage& page);            // §4.3

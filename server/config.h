@@ -46,6 +46,8 @@ struct Config {
         std::vector<std::string> listen{"127.0.0.1:5280"};
         std::vector<std::string> tls{"127.0.0.1:5281"};
         std::vector<std::string> trusted_proxies;    // whose X-Forwarded-For is believed
+        // Whom /metrics answers.
+        std::vector<std::string> metrics_from{"127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"};
         std::string url;                             // where the outside finds this, "https://chat.example.org"; empty: guessed
     } http;
 
@@ -53,13 +55,16 @@ struct Config {
         bool phone = true;
         bool open = false;
         bool invited_only = false;                   // numbers that have no account yet
+        std::vector<std::string> prefixes;           // E.164; empty: all numbers
         std::uint32_t pin_digits = 5;
         std::uint32_t tries = 5;
         std::chrono::seconds pin_lifetime{600};
         std::chrono::seconds resend_after{60};
         std::uint32_t per_number_a_day = 5;
         std::uint32_t per_address_an_hour = 10;
+        std::uint32_t per_range_an_hour = 0;         // numbers that differ in their last three digits; 0: no limit
         std::uint32_t per_minute = 300;
+        std::uint32_t per_day = 20'000;
     } registration;
 
     struct Invitations {                             // XEP-0401, XEP-0445, XEP-0379

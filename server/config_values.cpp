@@ -129,6 +129,12 @@ std::string network(std::string& value) {
     return right ? "" : "an IP address or network, e.g. \"10.0.0.1\" or \"10.0.0.0/8\"";
 }
 
+std::string phone_prefix(std::string& value) {
+    const bool right = value.size() > 1 && value.size() <= 16 && value.front() == '+' && value[1] != '0' &&
+                       value.find_first_not_of("0123456789", 1) == value.npos;
+    return right ? "" : "the beginning of a phone number in international form, e.g. \"+49\"";
+}
+
 std::string uri(std::string& value) {
     const std::size_t colon = value.find(':');
     const std::string_view scheme = std::string_view{value}.substr(0, colon);

@@ -20,6 +20,7 @@ std::string domain(std::string& value);   // xmpp::normalise_domainpart
 std::string account(std::string& value);  // a bare JID with a localpart
 std::string listen_address(std::string& value);
 std::string network(std::string& value);  // an address, or one with a prefix length
+std::string phone_prefix(std::string& value);  // of E.164
 std::string uri(std::string& value);
 std::string storage_url(std::string& value);
 std::string sms_gateway(std::string& value);

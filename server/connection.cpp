@@ -199,7 +199,8 @@ void Connection::send(xmpp::Wire bytes) {
 void Connection::on_end_of_turn() {
     if (over_) return;
     flush();
-    if (!over_ && unsent_ > worker_->config->limits.outbox_bytes) finish("the client does not read");
+    allowed_ = std::min(allowed_, unsent_);
+    if (!over_ && unsent_ > worker_->config->limits.outbox_bytes + allowed_) finish("the client does not read");
 }
 
 void Connection::flush() {

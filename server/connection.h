@@ -36,6 +36,7 @@ public:
     bool can_start_tls() const override;
     std::string peer_address() const override { return peer_address_; }
     std::size_t unsent() const override { return unsent_; }
+    void allow_unsent(std::size_t bytes) override { allowed_ = unsent_ + bytes; }
     bool is_peer_gone() const override;
     void extend_login(net::Duration time) override;
     void session_begins() override;
@@ -66,6 +67,7 @@ private:
     std::size_t first_ = 0;
     std::size_t unsent_ = 0;
     std::size_t sent_of_first_ = 0;
+    std::size_t allowed_ = 0;                        // unsent bytes beyond limits.outbox_bytes
     std::string peer_address_;
     net::Timer timer_;                               // the login deadline, then idleness
     net::Duration last_input_{};

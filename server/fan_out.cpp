@@ -45,22 +45,33 @@ Audience::Audience(std::span<const xmpp::Jid* const> seats, std::size_t insiders
 
 namespace {
 
+Session* session_of(Worker& here, JidView full) {
+    Account* const account = here.find(full.bare().text());
+    return account ? account->session(full.resourcepart()) : nullptr;
+}
+
 // RFC 6121 §8.5.3.1
-void deliver(Worker& here, const Copies& copies, const Audience::Seat& seat) try {
+void is_gone(Worker& here, const xmpp::Stanza& stanza, JidView seat) {
+    if (stanza.kind() == xmpp::Kind::message) here.router.bounce(stanza, seat, xmpp::Condition::recipient_unavailable);
+}
+
+void failed(const xmpp::Stanza& stanza, JidView to, const std::exception& bug) {
+    log::error("a module failed", {{"jid", to.text()}, {"stanza", stanza.id()}, {"why", bug.what()}});
+}
+
+void deliver(Worker& here, const Copies& copies, const Audience::Seat& seat, JidView by = {}) try {
     const xmpp::Stanza& stanza = copies.stanza();
-    Account* const account = here.find(seat.jid.bare().text());
-    const auto is_gone = [&] {
-        if (stanza.kind() == xmpp::Kind::message) here.router.bounce(stanza, seat.jid, xmpp::Condition::recipient_unavailable);
-    };
-    if (!account || !account->session(seat.jid.resourcepart())) return is_gone();
-    Passage passage{storage::Direction::incoming, stanza, *account, nullptr, stanza.from(), seat.jid};
+    Session* session = session_of(here, seat.jid);
+    if (!session) return is_gone(here, stanza, seat.jid);
+    Passage passage{storage::Direction::incoming, stanza, session->account(), nullptr, stanza.from(), seat.jid};
+    passage.is_reflected = !by.empty() && seat.jid.bare() == by;
     if (!run(here.host.inbound, passage).passes()) return;
-    Session* const session = account->session(seat.jid.resourcepart());   // a hook may have ended it
-    if (!session) return is_gone();
+    session = session_of(here, seat.jid);                             // a hook may have ended it
+    if (!session) return is_gone(here, stanza, seat.jid);
     if (passage.logged_as != 0 && !session->is_sent_live()) return;   // it gets it from there
     session->send(&stanza, passage.is_edited() ? passage.wire() : copies.addressed(seat.attribute), {passage.logged_as, session->is_caught_up()});
 } catch (const std::exception& bug) {
-    log::error("a module failed", {{"jid", seat.jid.text()}, {"stanza", copies.stanza().id()}, {"why", bug.what()}});
+    failed(copies.stanza(), seat.jid, bug);
 }
 
 void deliver(Worker& here, const Announcement& announcement) {
@@ -68,7 +79,7 @@ void deliver(Worker& here, const Announcement& announcement) {
     for (std::size_t i = 0; i < seats.size(); ++i) {
         const auto is_this = [&](const xmpp::Jid& jid) { return jid.view() == seats[i].jid; };
         if (!announcement.except.empty() && std::ranges::any_of(announcement.except, is_this)) continue;
-        deliver(here, i < announcement.audience->insiders() ? *announcement.to_insiders : *announcement.to_others, seats[i]);
+        deliver(here, i < announcement.audience->insiders() ? *announcement.to_insiders : *announcement.to_others, seats[i], announcement.by);
     }
 }
 
@@ -78,27 +89,83 @@ void deliver(Worker& here, const std::vector<SharedCopies>& stanzas, const xmpp:
     for (const SharedCopies& copies : stanzas) deliver(here, *copies, {to, attribute});
 }
 
-}  // namespace
+// XEP-0313 §6.1.1: stored once, "irrespective of multiple connected clients receiving copies".
+void deliver_once(Worker& here, const Copies& copies, const std::vector<xmpp::Jid>& sessions) try {
+    const xmpp::Stanza& stanza = copies.stanza();
+    std::optional<Passage> first;
+    for (const xmpp::Jid& each : sessions) {
+        Session* session = session_of(here, each);
+        if (session && !first) {
+            first.emplace(storage::Direction::incoming, stanza, session->account(), nullptr, stanza.from(), each);
+            if (!run(here.host.inbound, *first).passes()) return;
+            session = session_of(here, each);
+        }
+        if (!session) {
+            is_gone(here, stanza, each);
+            continue;
+        }
+        if (first->logged_as != 0 && !session->is_sent_live()) continue;
+        Passage passage{storage::Direction::incoming, stanza, session->account(), nullptr, stanza.from(), each};
+        passage.appended = first->appended;
+        passage.stripped = first->stripped;
+        session->send(&stanza, passage.wire(), {first->logged_as, session->is_caught_up()});
+    }
+} catch (const std::exception& bug) {
+    failed(copies.stanza(), sessions.front(), bug);
+}
 
-void announce(Worker& from, Worker& home, Announcement announcement) {
-    if (&home == &from) return deliver(home, announcement);
+void send_found(Worker& here, const std::vector<SharedCopies>& found, const xmpp::Jid& to) {
+    std::string attribute;
+    xmpp::append_escaped_attribute(attribute, to.text());
+    for (const SharedCopies& copies : found)
+        if (Session* const session = session_of(here, to)) session->send(&copies->stanza(), copies->addressed(attribute), {});
+}
+
+// XEP-0191: whose block list has its sender does not hear of it either.
+void tell_each(Worker& here, const std::vector<xmpp::Jid>& accounts, const SharedCopies& message) {
+    const Receipt::Scope because_of_nothing{nullptr};   // no ack waits for it
+    for (const xmpp::Jid& jid : accounts)
+        here.unhurried.with_account(jid, [&here, message](Account* account, bool) {
+            if (!account) return;
+            Passage passage{storage::Direction::incoming, message->stanza(), *account, nullptr, message->stanza().from(), account->jid()};
+            if (here.host.inbound[static_cast<std::size_t>(Station::screen)].ask(passage).passes()) here.host.missed.tell(passage);
+        });
+}
+
+template <class Job>
+void run_at(Worker& home, Worker& from, Job job) {
+    if (&home == &from) return job();
     if (const auto& receipt = Receipt::current()) receipt->travels();
-    home.loop.post([&home, announcement = std::move(announcement), receipt = Receipt::current()] {
+    home.loop.post([job = std::move(job), receipt = Receipt::current()] {
         const Receipt::Scope because{receipt};
-        deliver(home, announcement);
+        job();
     });
     from.router.has_posted_to(home);
 }
 
+}  // namespace
+
+void announce(Worker& from, Worker& home, Announcement announcement) {
+    run_at(home, from, [&home, announcement = std::move(announcement)] { deliver(home, announcement); });
+}
+
 void send_all(Worker& from, std::vector<SharedCopies> stanzas, const xmpp::Jid& to) {
     Worker& home = from.server.worker_of(to.view().bare().text());
-    if (&home == &from) return deliver(home, stanzas, to);
-    if (const auto& receipt = Receipt::current()) receipt->travels();
-    home.loop.post([&home, stanzas = std::move(stanzas), to, receipt = Receipt::current()] {
-        const Receipt::Scope because{receipt};
-        deliver(home, stanzas, to);
-    });
-    from.router.has_posted_to(home);
+    run_at(home, from, [&home, stanzas = std::move(stanzas), to] { deliver(home, stanzas, to); });
+}
+
+void send_once(Worker& from, SharedCopies stanza, std::vector<xmpp::Jid> sessions) {
+    Worker& home = from.server.worker_of(sessions.front().view().bare().text());
+    run_at(home, from, [&home, stanza = std::move(stanza), sessions = std::move(sessions)] { deliver_once(home, *stanza, sessions); });
+}
+
+void hand_out(Worker& from, std::vector<SharedCopies> found, const xmpp::Jid& to) {
+    Worker& home = from.server.worker_of(to.view().bare().text());
+    run_at(home, from, [&home, found = std::move(found), to] { send_found(home, found, to); });
+}
+
+void tell_missed(Worker& from, Worker& home, std::vector<xmpp::Jid> accounts, SharedCopies message) {
+    run_at(home, from, [&home, accounts = std::move(accounts), message = std::move(message)] { tell_each(home, accounts, message); });
 }
 
 }  // namespace server

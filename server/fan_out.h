@@ -59,6 +59,7 @@ struct Announcement {
     SharedAudience audience;
     SharedCopies to_insiders, to_others;
     std::vector<xmpp::Jid> except;
+    xmpp::Jid by{};                                  // the account whose words these are, if they are somebody's
 };
 
 // To the worker where they live. A message for a session that is gone comes back as recipient-unavailable, presence does not;
@@ -66,5 +67,11 @@ struct Announcement {
 void announce(Worker& from, Worker& home, Announcement announcement);
 // The same for several stanzas to one session, in their order.
 void send_all(Worker& from, std::vector<SharedCopies> stanzas, const xmpp::Jid& to);
+// One for several sessions of one account, whose stations see it once; at least one.
+void send_once(Worker& from, SharedCopies stanza, std::vector<xmpp::Jid> sessions);
+// What a session asked to see. It belongs to no conversation of its account's: no station sees it.
+void hand_out(Worker& from, std::vector<SharedCopies> found, const xmpp::Jid& to);
+// Accounts that `message` was not sent to, and that will find it where it is kept (Host::missed), when there is time for them.
+void tell_missed(Worker& from, Worker& home, std::vector<xmpp::Jid> accounts, SharedCopies message);
 
 }  // namespace server

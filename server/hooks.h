@@ -78,6 +78,7 @@ struct Passage {
     Keep kept = Keep::until_delivered;
     bool may_be_archived = true;    // the account does not object
     std::string words;              // what a search of the archive finds it by
+    bool is_reflected = false;      // INBOUND: what the account itself said, from a room that says it to all
 
     // Edits, seen by everyone after this hook: XML to add behind the payload, children to leave out.
     std::string appended;

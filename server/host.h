@@ -119,6 +119,7 @@ public:
     Stations outbound, inbound;
     Chain<Verdict, Passage&> unclaimed;          // no resource took it: offline, push. drop: taken care of
     Chain<Verdict, Leaving&> leaving;            // to one session; drop: held back or not wanted
+    Chain<void, Passage&> missed;                // not sent to it, since it was not there: a room keeps it
 
     // XEP-0388: beside the mechanisms; and what its client is to do before <success/>. True: a module sees to that, and then
     // calls Stream::succeed().

@@ -58,7 +58,7 @@ void Listener::on_ready(std::uint32_t) {
 
 void Listener::accept_one(int socket, const std::string& peer) {
     if (!worker_.server.admit(peer)) {
-        log::info("connection refused, too many from this address", {{"address", peer}});
+        log::info("connection refused, too many from there or before login", {{"address", peer}});
         ::close(socket);
         return;
     }

@@ -6,8 +6,10 @@
 
 #include "auth/crypto.h"
 #include "auth/scram.h"
+#include "auth/sms.h"
 #include "server/account.h"
 #include "server/config.h"
+#include "server/invited.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "server/worker.h"
@@ -28,6 +30,11 @@ namespace {
 constexpr std::string_view channel_binding_ns = "urn:xmpp:sasl-cb:0";  // XEP-0440
 
 }  // namespace
+
+// A number's account has device keys.
+std::uint32_t iterations_of_nobody(const Config& config, xmpp::JidView account) {
+    return is_like_a_number(config, account) ? auth::RegistrationRules{}.iterations : config.auth.iterations;
+}
 
 // ---- SASL --------------------------------------------------------------------------------------------------------------
 
@@ -76,8 +83,12 @@ void Stream::on_sasl(const Stanza& element) {
 void Stream::authenticate(std::string_view mechanism, const std::optional<std::string>& initial, Stanza request) {
     login_->ns = request ? ns::sasl2 : ns::sasl;
     login_->request = std::move(request);
+    login_->username.clear();
     if (phase_ == Phase::secure && worker_->config->c2s.require_tls) return refuse(SaslCondition::encryption_required);
     if (login_->was_continued) return close(StreamError{StreamCondition::policy_violation, "There was a login already."});   // XEP-0388 §4.8
+    // Whoever guesses makes the server compute; on one connection a few times, on many no oftener than this.
+    const auto wait = worker_->server.failed_logins().wait(auth::network_of(transport_->peer_address()), worker_->now());
+    if (wait.count() > 0) return refuse(SaslCondition::temporary_auth_failure, "Too many failed logins. Try again later.");
     const auto offered = mechanisms();
     const bool is_offered = std::ranges::find(offered, mechanism) != offered.end();
     // XEP-0474: told to clients that came with XEP-0388, since older ones may stumble over an attribute that they do not know.
@@ -122,6 +133,7 @@ storage::Task<void> Stream::look_up(std::string username) {
     const auto self = shared_from_this();
     hold();
     auth::Credentials credentials;
+    login_->username = username;
     const auto jid = xmpp::Jid::from_parts(username, login_->domain, {});
     storage::Result<std::optional<storage::Account>> found{std::optional<storage::Account>{}};
     if (jid) {
@@ -146,9 +158,7 @@ storage::Task<void> Stream::look_up(std::string username) {
         // Tokens stand for keys.
         std::erase_if(credentials.tokens, [&](const auto& token) { return std::ranges::find(credentials.keys, token.device, &auth::Credentials::Key::device) == credentials.keys.end(); });
     } else {
-        // A name of digits is taken for a number, whose account would have device keys: nobody shall be told apart from it.
-        const bool is_like_a_number = worker_->config->registration.phone && username.find_first_not_of("0123456789") == username.npos;
-        const std::uint32_t iterations = is_like_a_number ? auth::RegistrationRules{}.iterations : worker_->config->auth.iterations;
+        const std::uint32_t iterations = iterations_of_nobody(*worker_->config, jid ? jid->view() : xmpp::JidView{});
         credentials = auth::fake_credentials(worker_->server.fake_salt_secret(), username, iterations);
         auto adding = add_tokens({}, credentials);   // as long as it takes for one that exists
         co_await adding;
@@ -252,20 +262,22 @@ void Stream::succeed(const auth::Success& success) {
     transport_->move_to(home, [self = shared_from_this()] { self->go_on(); });
 }
 
-void Stream::completed_login(std::string_view success) {
+void Stream::completed_login(std::string_view success, bool is_resumed) {
     send_xml(success);
-    send_features();
+    if (!is_resumed) send_features();
 }
 
 void Stream::refuse(SaslCondition condition, std::string_view text) {
     ++worker_->counters.logins_refused;
+    const std::string address = transport_->peer_address();
+    if (condition == SaslCondition::not_authorized) worker_->server.failed_logins().take(auth::network_of(address), worker_->now());
     login_->exchange.reset();
     login_->tasks.reset();
     xmpp::XmlWriter w;
     w.open("failure", login_->ns).leaf_ns(to_string(condition), ns::sasl);
     if (!text.empty()) w.open("text").attr("xml:lang", "en").text(text).close();
     send_xml(w.take());
-    log::info("login refused", {{"stream", id_}, {"address", transport_->peer_address()}, {"condition", to_string(condition)}});
+    log::info("login refused", {{"stream", id_}, {"address", address}, {"user", auth::masked(login_->username)}, {"condition", to_string(condition)}});
     // §6.4.5: a number of retries, then the stream ends.
     if (++login_->failures >= worker_->config->limits.login_attempts)
         close(StreamError{StreamCondition::policy_violation, "Too many failed logins."});

@@ -30,6 +30,7 @@ struct LoginRequest {
     const std::optional<auth::Credentials::Token> token;   // what proved who it is, when that was one (XEP-0484)
     std::string answers;                             // XML to stand in <success/>
     std::vector<std::function<void()>> afterwards;   // when <success/> has been sent
+    bool is_resumed = false;                         // with an old session; its client knows the stream's features (XEP-0198 §9.2)
 };
 
 // XEP-0386: what is to be switched on in a session that has just got its resource.

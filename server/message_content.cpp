@@ -22,7 +22,7 @@ constexpr std::string_view ns_companions[] = {
     ns_hints,
     xmpp::ns::stanza_id,
     xmpp::ns::delay,
-    "urn:xmpp:occupant-id:0",
+    xmpp::ns::occupant_id,
     "http://jabber.org/protocol/nick",
     "http://jabber.org/protocol/address",
 };

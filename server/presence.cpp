@@ -149,7 +149,8 @@ void Presence::probe_contacts(Session& session) {
 void Presence::deliver_requests(Session& session) {
     session.account().roster.for_each([&](const RosterItem& item) {
         if (!item.pending_in || item.request.empty()) return;
-        const Stanza request = xmpp::parse_trusted(item.request);
+        const Stanza request = xmpp::parse_or_empty(item.request);
+        if (!request) return;   // its user goes on without it
         session.send(&request, addressed(request, session.account().jid()));
     });
 }

@@ -12,6 +12,7 @@ namespace server {
 constexpr std::size_t loads_at_once = 8;              // accounts, per worker
 constexpr std::size_t in_one_transaction = 500;       // sessions
 constexpr std::size_t longest_state = 4U << 20U;      // bytes; what is longer is not stored, its messages are in the log
+constexpr std::chrono::seconds patience{30}, pause{1};   // with a database that does not answer, and between two tries
 
 // ---- going down --------------------------------------------------------------------------------------------------------
 
@@ -87,6 +88,7 @@ storage::Task<storage::Result<void>> Restart::read() {
 
 void Restart::begin() {
     const auto all = std::exchange(waiting_, {});
+    patience_ends_ = server_.workers().front()->now() + patience;
     std::vector<std::size_t> loads;   // counted before the first worker takes one away
     for (const auto& here : all) at_work_ += loads.emplace_back(std::min(loads_at_once, here->size()));
     for (std::size_t index = 0; index < all.size(); ++index) {
@@ -108,11 +110,21 @@ storage::Task<void> Restart::remove() {
     if (!cleared) log::error("stored sessions not removed", {{"why", cleared.error().text}});
 }
 
+// The account was there when its sessions were read: a database that does not answer for a moment costs none of them.
+storage::Task<std::shared_ptr<Account>> Restart::load(Worker& worker, xmpp::Jid bare) const {
+    for (;;) {
+        auto loading = worker.load(bare);
+        std::shared_ptr<Account> account = co_await loading;
+        if (account || worker.now() >= patience_ends_) co_return account;
+        co_await net::Sleep{worker.loop, pause};
+    }
+}
+
 storage::Task<void> Restart::restore_each(Worker& worker, std::shared_ptr<Waiting> waiting) {
     while (!waiting->empty()) {
         const storage::StoredSession stored = std::move(waiting->front());
         waiting->pop_front();
-        auto loading = worker.load(stored.jid.bare());
+        auto loading = load(worker, xmpp::Jid{stored.jid.bare()});
         const std::shared_ptr<Account> account = co_await loading;
         if (account) restore(account, stored);
         else log::warn("a stored session is lost", {{"jid", stored.jid.text()}});

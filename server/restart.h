@@ -35,6 +35,7 @@ private:
     using Waiting = std::deque<storage::StoredSession>;
     storage::Task<void> restore_each(Worker& worker, std::shared_ptr<Waiting> waiting);
 
+    storage::Task<std::shared_ptr<Account>> load(Worker& worker, xmpp::Jid bare) const;   // nullptr: it cannot be had
     storage::Task<void> remove();
 
     Server& server_;
@@ -42,6 +43,7 @@ private:
     std::atomic<std::size_t> at_work_ = 0;            // restore_each(); 0 when the last of them has removed what was stored
     std::atomic<std::size_t> ended_ = 0;              // of these
     std::atomic<bool> is_removed_ = true;
+    storage::Time patience_ends_{};                   // with a database that does not answer
 };
 
 }  // namespace server

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "server/account.h"
+#include "server/config.h"
 #include "server/log.h"
 #include "server/worker.h"
 #include "xmpp/namespaces.h"
@@ -22,6 +23,14 @@ namespace {
 // a client whose version lies behind them is sent the whole roster.
 constexpr std::size_t most_tombstones = 100;
 constexpr std::size_t tombstones_kept = 50;
+
+constexpr std::size_t most_bytes = 4U << 20U;   // of what clients see, in one roster
+
+std::size_t size_of(const RosterItem& item) {
+    std::size_t size = item.jid.text().size() + item.name.size();
+    for (const std::string& group : item.groups) size += group.size();
+    return size;
+}
 
 // Whether clients see a difference. An item that was set to what it is already counts: its client waits for the push.
 bool is_news(const RosterItem* was, const RosterItem& item) {
@@ -46,12 +55,14 @@ std::string_view to_string(Subscription subscription) {
 }
 
 void Roster::open(std::vector<RosterItem> items) {
+    // What a client knows from before that is the roster of another account, which had the address.
+    version_ = forgotten_ = static_cast<std::uint64_t>(account_.record().created.time_since_epoch().count());
     for (RosterItem& item : items) {
         version_ = std::max(version_, item.version);
         // The account itself is never its own contact; the item that bears its address tells up to which version
         // tombstones have been dropped.
         if (item.jid == account_.jid()) {
-            forgotten_ = item.version;
+            forgotten_ = std::max(forgotten_, item.version);
             continue;
         }
         take_over(std::move(item));
@@ -69,6 +80,14 @@ std::size_t Roster::requests() const {
     return static_cast<std::size_t>(std::count_if(items_.begin(), items_.end(), [](const auto& entry) {
         return entry.second.pending_in && !entry.second.in_roster;
     }));
+}
+
+bool Roster::has_room_for(const RosterItem& item) const {
+    const RosterItem* const known = find(item.jid);
+    const bool is_in_roster = known && known->in_roster;
+    if (!is_in_roster && shown_ >= account_.worker().config->limits.roster_items) return false;
+    const std::size_t before = is_in_roster ? size_of(*known) : 0, after = size_of(item);
+    return after <= before || bytes_ - before + after <= most_bytes;
 }
 
 bool Roster::sends_presence_to(JidView bare) const {
@@ -126,15 +145,27 @@ storage::Task<storage::Result<void>> Roster::change(RosterItem item) {
 
 void Roster::take_over(RosterItem item) {
     version_ = std::max(version_, item.version);
-    const auto at = items_.try_emplace(item.jid).first;
-    shown_ -= at->second.in_roster && !at->second.jid.empty();
-    shown_ += item.in_roster;
+    const auto [at, is_new] = items_.try_emplace(item.jid);
+    if (!is_new) count_no_more(at->second);
+    count(item);
     at->second = std::move(item);
+}
+
+void Roster::count(const RosterItem& item) {
+    if (!item.in_roster) return;
+    ++shown_;
+    bytes_ += size_of(item);
+}
+
+void Roster::count_no_more(const RosterItem& item) {
+    if (!item.in_roster) return;
+    --shown_;
+    bytes_ -= size_of(item);
 }
 
 // Somebody may be visiting the items: then they go later, and count as tombstones until then.
 void Roster::erase(Items::iterator at) {
-    shown_ -= at->second.in_roster;
+    count_no_more(at->second);
     if (visitors_ == 0) {
         items_.erase(at);
         return;

@@ -37,6 +37,8 @@ public:
     std::uint64_t version() const { return version_; }
     std::size_t size() const { return shown_; }            // items that clients see
     std::size_t requests() const;                          // contacts that wait for an answer and are not in the roster
+    // limits.roster_items, and bytes of all items together. What takes no more than it does now always has room.
+    bool has_room_for(const storage::RosterItem& item) const;
 
     bool sends_presence_to(xmpp::JidView bare) const;      // the contact is subscribed to us: from or both
     bool receives_presence_from(xmpp::JidView bare) const; // we are subscribed to the contact: to or both
@@ -71,6 +73,8 @@ public:
 private:
     friend class Turn;
     static bool is_tombstone(const storage::RosterItem& item);
+    void count(const storage::RosterItem& item);
+    void count_no_more(const storage::RosterItem& item);
     void take_over(storage::RosterItem item);
     void erase(Items::iterator at);
     void sweep();
@@ -79,8 +83,9 @@ private:
     Account& account_;
     Items items_;
     std::uint64_t version_ = 0;
-    std::uint64_t forgotten_ = 0;      // tombstones up to this version are gone
+    std::uint64_t forgotten_ = 0;      // what was removed up to this version is not known: its tombstones are gone, or there was no account
     std::size_t shown_ = 0;
+    std::size_t bytes_ = 0;            // of those
     std::uint64_t pushes_ = 0;
     std::uint32_t visitors_ = 0;
     bool needs_sweep_ = false;

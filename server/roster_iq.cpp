@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "server/account.h"
-#include "server/config.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -20,6 +19,7 @@ namespace {
 
 constexpr std::size_t longest_name = 1023;   // bytes, of a contact or a group
 constexpr std::size_t most_groups = 64;      // of one contact
+constexpr std::size_t most_bytes = 4096;     // of its name and its groups' together
 
 struct Change {
     xmpp::Jid jid;
@@ -50,6 +50,7 @@ xmpp::Result<Change, xmpp::StanzaError> read_change(const xmpp::Element& query, 
     change.name = item.attr("name");
     // §2.3.3: a name longer than the server is willing to store.
     if (change.name.size() > longest_name) return bad(Condition::not_acceptable, "the name is too long");
+    std::size_t bytes = change.name.size();
     for (const xmpp::Element group : item.children()) {
         if (!group.is("group", ns::roster)) continue;
         std::string text = group.text();
@@ -59,7 +60,8 @@ xmpp::Result<Change, xmpp::StanzaError> read_change(const xmpp::Element& query, 
         // §2.3.3: more than one <group/> of the same name.
         if (std::find(change.groups.begin(), change.groups.end(), text) != change.groups.end())
             return bad(Condition::bad_request, "a group is there twice");
-        if (change.groups.size() == most_groups) return bad(Condition::not_acceptable, "too many groups");
+        bytes += text.size();
+        if (change.groups.size() == most_groups || bytes > most_bytes) return bad(Condition::not_acceptable, "too many groups, or too long ones");
         change.groups.push_back(std::move(text));
     }
     return change;
@@ -77,7 +79,7 @@ RosterIq::RosterIq(Host& host) : host_{host} {
 
 // RFC 6121 §2.6.1 and §3.4.1: both are announced when the client has authenticated.
 void RosterIq::features(Stream& stream, xmpp::XmlWriter& w) {
-    if (stream.phase() != Stream::Phase::bind) return;
+    if (!stream.is_for_sessions()) return;
     w.leaf_ns("ver", ns::roster_versioning);
     w.leaf_ns("sub", ns::pre_approval);
 }
@@ -115,6 +117,7 @@ IqReply RosterIq::get(Iq& iq) {
 
 // RFC 6121 §2.1.5, §2.3, §2.4, §2.5
 storage::Task<IqReply> RosterIq::set(Iq iq) {
+    const std::shared_ptr<Receipt> receipt = Receipt::current();
     if (!iq.is_own()) co_return Condition::forbidden;
     auto change = read_change(iq.payload, iq.account->jid());
     if (!change) co_return change.error();
@@ -128,17 +131,16 @@ storage::Task<IqReply> RosterIq::set(Iq iq) {
     if (change->removes) {
         // RFC 6121 §2.5.3
         if (!is_in_roster) co_return Condition::item_not_found;
-        auto removing = host_.worker.subscriptions.remove_contact(iq.account, std::move(item));
+        auto removing = host_.worker.subscriptions.remove_contact(iq.account, std::move(item), receipt);
         auto removed = co_await removing;
         if (!removed) co_return removed.error();
         co_return IqReply::result();
     }
-    if (!is_in_roster && roster.size() >= host_.worker.config->limits.roster_items)
-        co_return xmpp::StanzaError{Condition::resource_constraint, "The roster is full."};
     item.jid = std::move(change->jid);
     item.name = std::move(change->name);
     item.groups = std::move(change->groups);
     item.in_roster = true;
+    if (!roster.has_room_for(item)) co_return xmpp::StanzaError{Condition::resource_constraint, "The roster is full."};
     auto changing = roster.change(std::move(item));
     auto changed = co_await changing;
     if (!changed) co_return changed.error();

@@ -7,11 +7,13 @@
 
 #include "server/account.h"
 #include "server/log.h"
+#include "server/message_content.h"
 #include "server/presence.h"
 #include "server/server.h"
 #include "server/stream.h"
 #include "server/subscription.h"
 #include "server/worker.h"
+#include "xmpp/namespaces.h"
 
 namespace server {
 
@@ -159,7 +161,9 @@ void Router::arrive(const Stanza& stanza, JidView to) {
     }
     // A database that hangs does not answer for a while, and its clients may not stop sending meanwhile.
     if (worker_.waiting_for(to.bare().text()) >= most_waiting) return bounce(stanza, to, try_later);
+    worker_.awaited.begin(stanza.from());
     worker_.with_account(to.bare(), [this, stanza, receipt = Receipt::current(), addressee = xmpp::Jid{to}](Account* account, bool failed) {
+        worker_.awaited.end(stanza.from());
         const Receipt::Scope because{receipt};
         if (account)
             to_account(*account, stanza, addressee);
@@ -218,13 +222,24 @@ void Router::to_nobody(const Stanza& stanza, JidView to) {
             send_xml("<presence type='unsubscribed' from='" + escaped(to.bare().text()) + "'/>", stanza.from().bare());
         return;
     }
-    if (stanza.kind() == Kind::message && stanza.type() == "headline") return;
-    if (stanza.kind() == Kind::message || !is_request(stanza)) return bounce(stanza, to, service_unavailable);
+    if (stanza.kind() == Kind::message) {
+        // What people would read is refused, and so is what an offline user is refused. Anything else is dropped in silence, as
+        // it is kept or dropped for an offline user: it could ask who exists without anybody noticing.
+        const bool is_missed = stanza.child("body", xmpp::ns::client) || (has_content(stanza) && has_hint(stanza, "no-store"));
+        if (stanza.type() == "groupchat" || (is_missed && stanza.type() != "headline")) bounce(stanza, to, service_unavailable);
+        return;
+    }
+    const bool is_set = stanza.type() == "set";
+    const auto entry_of = [&](const xmpp::Element& payload) { return worker_.host.iq.find(Asked::account, is_set, payload.ns(), payload.name()); };
+    if (to.is_full()) {
+        for (const xmpp::Element child : stanza.children())
+            if (const auto* const entry = entry_of(child); entry && entry->guards_resources && is_request(stanza)) return bounce(stanza, to, entry->to_strangers);
+        return bounce(stanza, to, service_unavailable);
+    }
+    if (!is_request(stanza) || is_malformed(stanza)) return bounce(stanza, to, Condition::bad_request);
     const xmpp::Element payload = stanza.element().first_child();
-    const auto* const entry = worker_.host.iq.find(Asked::account, stanza.type() == "set", payload.ns(), payload.name());
-    if (to.is_full()) return bounce(stanza, to, entry && entry->guards_resources ? StanzaError{entry->to_strangers} : service_unavailable);
-    if (is_malformed(stanza)) return bounce(stanza, to, Condition::bad_request);
-    bounce(stanza, to, entry ? entry->to_strangers : worker_.host.iq.condition_for_unknown(Asked::account, stanza.type() == "set", payload));
+    const auto* const entry = entry_of(payload);
+    bounce(stanza, to, entry ? entry->to_strangers : worker_.host.iq.condition_for_unknown(Asked::account, is_set, payload));
 }
 
 // RFC 6121 §8.5.2.1.1, §8.5.2.2.1: to every available resource with non-negative priority.
@@ -297,6 +312,7 @@ storage::Task<void> Router::ask_and_wait(const IqTable::Entry& entry, Iq iq) {
     const xmpp::Jid asked = iq.to;
     const std::shared_ptr<Receipt> receipt = Receipt::current();
     if (stream) stream->hold();
+    else worker_.awaited.begin(request.from());
     if (account) ++account->busy;
     IqReply reply{Condition::internal_server_error};
     try {
@@ -308,6 +324,7 @@ storage::Task<void> Router::ask_and_wait(const IqTable::Entry& entry, Iq iq) {
     answer(request, asked, reply);
     if (account && --account->busy == 0) worker_.became_idle(*account);
     if (stream) stream->go_on();
+    else worker_.awaited.end(request.from());
 }
 
 // ---- answers ----------------------------------------------------------------------------------------------------------

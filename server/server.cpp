@@ -19,11 +19,13 @@ namespace server {
 constexpr std::chrono::seconds queue_watch{1};
 constexpr std::chrono::seconds stop_wait{6}, stop_wait_without_storage{2}, store_wait{10};
 constexpr std::chrono::seconds linger_wait{1};   // for clients that have been told all, to close their half
+constexpr std::uint32_t most_logging_in = 50'000;
 
-struct Server::AddressCounts {
+struct Server::ConnectionCounts {
     std::mutex mutex;
     struct Count { std::uint32_t all = 0, logging_in = 0; };
-    std::map<std::string, Count> by_address;
+    std::map<std::string, Count> by_network;
+    std::uint32_t logging_in = 0;   // of all networks
 };
 
 namespace {
@@ -56,7 +58,11 @@ auth::RegistrationRules rules_of(const Config& config) {
     rules.resend_after = config.registration.resend_after;
     rules.per_number_a_day = config.registration.per_number_a_day;
     rules.per_address_an_hour = config.registration.per_address_an_hour;
+    rules.per_range_an_hour = config.registration.per_range_an_hour;
     rules.per_minute = config.registration.per_minute;
+    rules.per_day = config.registration.per_day;
+    rules.few_left = [](std::uint32_t left) { log::warn("most PINs of this day are gone", {{"left", std::to_string(left)}}); };
+    rules.prefixes = config.registration.prefixes;
     rules.sms_text = config.sms.text;
     return rules;
 }
@@ -75,7 +81,7 @@ Server::Server(Config config, std::unique_ptr<storage::Storage> storage, const n
       storage_{std::move(storage)},
       sms_{make_gateway(config_->sms)},
       push_gateway_{config_->push.url.empty() ? nullptr : std::make_unique<PushGateway>(config_->push)},
-      counts_{std::make_unique<AddressCounts>()} {
+      counts_{std::make_unique<ConnectionCounts>()} {
     const bool threaded = dynamic_cast<const net::ManualClock*>(&clock) == nullptr;
     hashes_ = std::make_unique<auth::HashPool>(threaded ? std::max(1U, std::thread::hardware_concurrency()) : 0);
     auth::RegistrationRules registration_rules = rules_of(*config_);
@@ -96,6 +102,7 @@ Server::~Server() {
     // Whoever still awaits something gets an answer, and comes to an end while all that it uses is there.
     if (push_gateway_) push_gateway_->close();
     storage_->close();
+    hashes_->close();
     settle();
     storage_.reset();
     // What is left is for nobody, but accounts may hang on it, which must go before their worker does.
@@ -355,29 +362,37 @@ std::vector<std::string> Server::reload(Config fresh) {
     return later;
 }
 
-// ---- limits per address ------------------------------------------------------------------------------------------------
+// ---- limits of connections ---------------------------------------------------------------------------------------------
 
 bool Server::admit(const std::string& address) {
     const auto config = this->config();
     const std::lock_guard lock{counts_->mutex};
-    auto& count = counts_->by_address[address];
+    if (counts_->logging_in >= most_logging_in) return false;
+    auto& count = counts_->by_network[auth::network_of(address)];
     if (count.all >= config->limits.connections_per_address || count.logging_in >= config->limits.logins_per_address) return false;
     ++count.all;
     ++count.logging_in;
+    ++counts_->logging_in;
     return true;
 }
 
 void Server::logged_in(const std::string& address) {
     const std::lock_guard lock{counts_->mutex};
-    --counts_->by_address[address].logging_in;
+    const auto found = counts_->by_network.find(auth::network_of(address));
+    if (found == counts_->by_network.end()) return;
+    --found->second.logging_in;
+    --counts_->logging_in;
 }
 
 void Server::leave(const std::string& address, bool had_logged_in) {
     const std::lock_guard lock{counts_->mutex};
-    const auto found = counts_->by_address.find(address);
-    if (found == counts_->by_address.end()) return;
-    if (!had_logged_in) --found->second.logging_in;
-    if (--found->second.all == 0) counts_->by_address.erase(found);
+    const auto found = counts_->by_network.find(auth::network_of(address));
+    if (found == counts_->by_network.end()) return;
+    if (!had_logged_in) {
+        --found->second.logging_in;
+        --counts_->logging_in;
+    }
+    if (--found->second.all == 0) counts_->by_network.erase(found);
 }
 
 // ---- queues: the first gauge of health -------------------------------------------------------------------------------------

@@ -93,10 +93,11 @@ public:
     // Any thread: both have agreed to be contacts, so each enters the other's roster (XEP-0401 §5.5); unless `one` has no room.
     void befriend(const xmpp::Jid& one, const xmpp::Jid& other);
 
-    // Pre-login connections per address, over all listeners (any thread).
+    // Connections of each client (auth::network_of), and those before login of all, over all listeners (any thread).
     bool admit(const std::string& address);
     void leave(const std::string& address, bool logged_in);
     void logged_in(const std::string& address);
+    auth::RateLimit& failed_logins() { return failed_logins_; }   // of a client; each costs a hash; any thread
 
     // Every queue of the process: mailboxes, outboxes, SQL, commit, hashing, SMS (any thread).
     std::vector<storage::QueueDepth> queues() const;
@@ -126,8 +127,9 @@ private:
     PartialAccounts partial_accounts_;
     ExportLinks export_links_;
     auth::RateLimit room_invitations_{config_->rooms.invitations_an_hour, std::chrono::hours{1}};
-    struct AddressCounts;
-    std::unique_ptr<AddressCounts> counts_;                 // before the workers, whose connections leave it at their end
+    auth::RateLimit failed_logins_{60, std::chrono::minutes{1}};
+    struct ConnectionCounts;
+    std::unique_ptr<ConnectionCounts> counts_;              // before the workers, whose connections leave it at their end
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     Restart restart_{*this};

@@ -48,13 +48,18 @@ std::set<xmpp::Jid>& Session::directed() {
     return *directed_;
 }
 
+// What is acknowledged later is kept by who waits for that. What else has not left is owed to the device again.
 void Session::detach() {
     stream_ = nullptr;
+    outstanding_.erase(outstanding_.begin(), outstanding_.begin() + static_cast<std::ptrdiff_t>(std::exchange(arrived_, 0)));
+    const auto unsent = std::erase_if(outstanding_, [](const Outstanding& sent) { return !sent.is_acknowledged_later; });
+    if (unsent > 0 && backlog == Backlog::sent) backlog = Backlog::unsent;
     on_drained();
     account_->log.lost();
 }
 
 void Session::send(const xmpp::Stanza* stanza, xmpp::Wire wire, LogPlace logged_as) {
+    if (wire.size() == 0) return;   // nothing that a client could count
     Leaving leaving{*this, stanza, std::move(wire), logged_as};
     if (worker().host.leaving.ask(leaving).passes()) send_now(leaving);
 }

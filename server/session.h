@@ -86,6 +86,8 @@ public:
     void restore(const SessionState& state);
     void no_longer_outstanding(storage::LogId entry);   // account_log.cpp alone
     void finish();                                   // nobody will resume it: unavailable, forgotten
+    void leave() { has_left_ = true; }               // its client says goodbye; the end follows
+    bool has_left() const { return has_left_; }
     void on_flushed();                               // its stream has handed everything to the kernel
     // Awaits that fewer than `unsent` bytes are queued for its socket, or that the stream is gone.
     struct Drained;
@@ -112,6 +114,7 @@ private:
     bool available_ = false;
     bool interested_ = false;
     bool is_finished_ = false;
+    bool has_left_ = false;
 };
 
 struct Session::Drained {

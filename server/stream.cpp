@@ -75,12 +75,29 @@ std::size_t Stream::take_frames(std::string_view bytes) {
             case Framer::Found::nothing: taking_ = false; return taken;
             case Framer::Found::header: on_header(frame.bytes); break;
             case Framer::Found::element: on_element(frame.bytes); break;
-            case Framer::Found::footer: close(); break;
+            case Framer::Found::footer:
+                if (session_) session_->leave();
+                close();
+                break;
             case Framer::Found::error: close(framer_.error()); break;
         }
+        wait_for_output();
     }
     taking_ = false;
     return taken;
+}
+
+// A client that asks for more than it reads is not read itself for a while.
+void Stream::wait_for_output() {
+    if (waits_for_output_ || !transport_ || phase_ != Phase::session || transport_->unsent() <= worker_->config->limits.outbox_bytes / 4) return;
+    waits_for_output_ = true;
+    hold();
+}
+
+void Stream::go_on_behind_output() {
+    if (!transport_ || transport_->unsent() > worker_->config->limits.outbox_bytes / 8) return;
+    waits_for_output_ = false;
+    go_on();
 }
 
 void Stream::hold() {
@@ -236,6 +253,10 @@ void Stream::send_header() {
     std::string header = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
                          "xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='" + id_ + "' from='";
     xmpp::append_escaped_attribute(header, named.empty() ? worker_->config->domains.front() : named);
+    if (login_ && !login_->claimed.empty()) {   // RFC 6120 §4.7.2
+        header += "' to='";
+        xmpp::append_escaped_attribute(header, login_->claimed.text());
+    }
     header += "'>";
     send_xml(header);
 }
@@ -300,10 +321,12 @@ void Stream::on_flushed() {
     const std::shared_ptr<Session> session = session_;
     session->on_flushed();
     session->on_drained();
+    if (waits_for_output_) go_on_behind_output();
 }
 
 void Stream::on_flushed_some() {
     if (const std::shared_ptr<Session> session = session_) session->on_drained();
+    if (waits_for_output_) go_on_behind_output();
 }
 
 void Stream::on_disconnected(std::string_view why) {

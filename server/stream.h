@@ -37,6 +37,7 @@ public:
     virtual bool can_start_tls() const = 0;
     virtual std::string peer_address() const = 0;       // without the port
     virtual std::size_t unsent() const = 0;             // bytes
+    virtual void allow_unsent(std::size_t bytes) = 0;   // more than limits.outbox_bytes, until they are out
     virtual bool is_peer_gone() const = 0;              // also while nothing is read
     virtual void extend_login(net::Duration time) = 0;  // from now; instead of limits.login_deadline
     virtual void session_begins() = 0;                  // logged in: from now on limits.idle counts
@@ -82,7 +83,9 @@ public:
     LoginTasks* tasks() const;                           // that are to be done before <success/>, or nullptr
     void begin_tasks(std::unique_ptr<LoginTasks> tasks);
     void succeed(const auth::Success& success);          // when they are done
-    void completed_login(std::string_view success);      // sends it, and the features of the stream that goes on
+    // Sends it, and the features of the stream that goes on, unless that goes on with an old session.
+    void completed_login(std::string_view success, bool is_resumed);
+    bool is_for_sessions() const { return phase_ == Phase::bind || phase_ == Phase::session; }   // its features
     // A session with that resource (empty: any); or why not. Nobody is told before announce_session().
     std::optional<xmpp::StanzaError> take_resource(const std::shared_ptr<Account>& account, const std::string& wanted);
     void announce_session();
@@ -108,6 +111,8 @@ private:
     void in_session(const xmpp::Stanza& element);
     bool take_nonza(const NonzaTable& nonzas, const xmpp::Stanza& element);
     void close(bool may_be_resumed);
+    void wait_for_output();
+    void go_on_behind_output();
     void on_starttls();
     void expect_restart();
     void send_header();
@@ -144,6 +149,7 @@ private:
     bool is_authenticated_ = false;
     bool header_sent_ = false;
     bool taking_ = false;
+    bool waits_for_output_ = false;
 };
 
 }  // namespace server

@@ -3,7 +3,6 @@
 #include "server/subscription.h"
 
 #include "server/account.h"
-#include "server/config.h"
 #include "server/log.h"
 #include "server/stream.h"
 #include "server/worker.h"
@@ -184,6 +183,7 @@ void Subscriptions::from_client(Session& session, const Stanza& stanza, JidView 
 
 storage::Task<void> Subscriptions::send(std::shared_ptr<Session> session, Stanza stanza, Jid contact, Request request) {
     const Held held{*session};
+    const std::shared_ptr<Receipt> receipt = Receipt::current();
     const std::shared_ptr<Account> account = session->shared_account();
     Roster& roster = account->roster;
     Router& router = host_.worker.router;
@@ -201,7 +201,7 @@ storage::Task<void> Subscriptions::send(std::shared_ptr<Session> session, Stanza
     // RFC 6121 §3.1.2, §3.1.5, §3.4.2: who is asked, let in or approved in advance is in the roster.
     const bool approves = request == Request::subscribed && step.next != before;
     const bool joins = !item.in_roster && (request == Request::subscribe || approves);
-    if (joins && roster.size() >= host_.worker.config->limits.roster_items)
+    if (joins && !roster.has_room_for(item))
         co_return router.bounce(stanza, contact, {Condition::resource_constraint, "The roster is full."});
     if (joins || step.next != before) {
         item.in_roster = item.in_roster || joins;
@@ -216,6 +216,7 @@ storage::Task<void> Subscriptions::send(std::shared_ptr<Session> session, Stanza
     // RFC 6121 §3.2.2: unavailable presence goes out while the contact still expects presence.
     if (request == Request::unsubscribed && before.from) host_.worker.presence.withdraw(*account, contact);
     if (!step.passes) co_return;
+    const Receipt::Scope because{receipt};   // the client's ack waits for the contact's half as well
     router.send(between(stanza, account->jid(), contact), contact);
     // RFC 6121 §3.1.5: then the presence of every available resource.
     if (request == Request::subscribed) host_.worker.presence.share(*account, contact);
@@ -231,6 +232,7 @@ void Subscriptions::to_account(Account& account, const Stanza& stanza) {
 }
 
 storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Stanza stanza, Request request) {
+    const std::shared_ptr<Receipt> receipt = Receipt::current();
     const Jid contact{stanza.from().bare()};
     stanza = between(stanza, contact, account->jid());
     Roster& roster = account->roster;
@@ -245,7 +247,7 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
     }
     const SubscriptionState before = state_of(item);
     Agreement agreement;
-    if (request == Request::subscribe && (item.in_roster || roster.size() < host_.worker.config->limits.roster_items)) {
+    if (request == Request::subscribe && roster.has_room_for(item)) {
         auto asking = has_agreed(*account, stanza, before);
         agreement = co_await asking;
     }
@@ -277,6 +279,7 @@ storage::Task<void> Subscriptions::receive(std::shared_ptr<Account> account, Sta
         if (step.passes) deliver(*account, stanza, request == Request::subscribe ? Which::available : Which::interested);
         if (*stored) roster.push(contact);
     }
+    const Receipt::Scope because{receipt};
     if (is_granted) {
         send_as_account(*account, Request::subscribed, contact);
         host_.worker.presence.share(*account, contact);
@@ -307,7 +310,7 @@ storage::Task<void> Subscriptions::enter(std::shared_ptr<Account> account, Jid c
     item.jid = contact;
     item.in_roster = false;
     if (const RosterItem* const known = roster.find(contact)) item = *known;
-    if (!item.in_roster && roster.size() >= host_.worker.config->limits.roster_items) {
+    if (!roster.has_room_for(item)) {
         log::info("no room for a new contact", {{"jid", account->jid().text()}});
         co_return;
     }
@@ -329,7 +332,7 @@ storage::Task<void> Subscriptions::enter(std::shared_ptr<Account> account, Jid c
 
 // ---- the end of a contact: RFC 6121 §2.5.2 -----------------------------------------------------------------------------
 
-storage::Task<storage::Result<void>> Subscriptions::remove_contact(std::shared_ptr<Account> account, RosterItem item) {
+storage::Task<storage::Result<void>> Subscriptions::remove_contact(std::shared_ptr<Account> account, RosterItem item, std::shared_ptr<Receipt> receipt) {
     const SubscriptionState before = state_of(item);
     const Jid contact = item.jid;
     set_state(item, {});
@@ -337,6 +340,7 @@ storage::Task<storage::Result<void>> Subscriptions::remove_contact(std::shared_p
     auto changing = account->roster.change(std::move(item));
     auto changed = co_await changing;
     if (!changed) co_return xmpp::Failure{changed.error()};
+    const Receipt::Scope because{std::move(receipt)};
     if (before.to || before.pending_out) send_as_account(*account, Request::unsubscribe, contact);
     if (before.from) host_.worker.presence.withdraw(*account, contact);
     if (before.from || before.pending_in) send_as_account(*account, Request::unsubscribed, contact);

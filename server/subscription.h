@@ -45,7 +45,7 @@ public:
     // The recipient's half.
     void to_account(Account& account, const xmpp::Stanza& stanza);
     // §2.5.2: the contact leaves the roster, and what it was subscribed to ends. The caller holds the roster's turn.
-    storage::Task<storage::Result<void>> remove_contact(std::shared_ptr<Account> account, storage::RosterItem item);
+    storage::Task<storage::Result<void>> remove_contact(std::shared_ptr<Account> account, storage::RosterItem item, std::shared_ptr<Receipt> receipt);
 
     // Both have agreed elsewhere: the contact enters the account's roster, subscribed both ways; `then` is called if it could.
     void befriend(Account& account, const xmpp::Jid& contact, std::function<void()> then);

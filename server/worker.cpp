@@ -85,7 +85,8 @@ void Worker::with_account(xmpp::JidView bare, Found found) {
 storage::Task<void> Worker::fetch(xmpp::Jid bare) {
     auto record = co_await storage().accounts().find(bare);
     if (!record) {
-        log::warn("account not loaded", {{"jid", bare.text()}, {"why", record.error().text}});
+        if (const std::uint64_t times = not_loaded.count(now()))
+            log::warn("account not loaded", {{"jid", bare.text()}, {"why", record.error().text}, {"times", std::to_string(times)}});
         settle(bare.text(), nullptr, true);
         co_return;
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/account.h"
+#include "server/awaited.h"
 #include "server/counters.h"
 #include "server/host.h"
 #include "server/log.h"
@@ -50,6 +51,8 @@ public:
     std::vector<char> read_buffer;             // shared by all sockets of this worker
     Counters counters;
     log::Repeated not_stored;                  // messages that the database refused: a full disk refuses many
+    log::Repeated not_loaded;                  // accounts, likewise
+    Awaited awaited{*this};
 
     void configure(std::shared_ptr<const Config> fresh);
     storage::Storage& storage() const;

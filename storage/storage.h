@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -104,7 +105,7 @@ public:
     // One transaction: all old devices go, `device` comes, under a new salt (registering again; password change).
     // The new device inherits the lowest cursor of the old ones, so that nothing undelivered is skipped.
     virtual Task<Result<void>> replace_devices(AccountId account, Salt salt, Device device) = 0;
-    // Unless the account has `most` devices already: false.
+    // Unless the account has `most` devices already: false. not_found: the account is gone, or the device that approved this one.
     virtual Task<Result<bool>> add_device(AccountId account, Device device, std::size_t most) = 0;
     virtual Task<Result<void>> remove_device(AccountId account, std::string device) = 0;
     virtual Task<Result<void>> set_reads_archive(AccountId account, std::string device, bool reads) = 0;
@@ -168,17 +169,28 @@ struct ArchiveQuery {
     std::size_t limit = 100;
     bool backwards = false;               // the last page rather than the first
     bool is_counted = false;              // how many there are, besides
+
+    // Much may have to be looked at for little.
+    bool is_search() const { return !words.empty() || is_counted || (with && with->is_full()); }
 };
 
 struct ArchivePage {
     std::vector<LogEntry> entries;        // oldest first
-    bool is_complete = false;             // nothing was left out for the limit
+    bool is_complete = false;             // nothing was left out, for the limit or for the bytes
     std::optional<std::uint64_t> count;
 };
 
 struct ArchiveEnds {
     LogId first = 0, last = 0;            // 0: it is empty
 };
+
+// Of entries' XML in one answer; one entry is always there. With so many there may be more entries.
+inline constexpr std::size_t most_bytes_read = 512U << 10U;
+inline std::size_t bytes_of(std::span<const LogEntry> entries) {
+    std::size_t bytes = 0;
+    for (const LogEntry& entry : entries) bytes += entry.xml.size();
+    return bytes;
+}
 
 // Appends of all workers are committed in groups: one transaction every few milliseconds.
 class Messages {
@@ -196,7 +208,8 @@ public:
 
     // Entries with after < id, oldest first, at most `limit`. Includes what was appended before the call by any thread.
     virtual Task<Result<std::vector<LogEntry>>> read(AccountId account, LogId after, std::size_t limit) = 0;
-    // Incoming entries behind the device's cursor `after` that were not delivered out of turn, oldest first.
+    // Incoming entries behind the device's cursor `after` that were not delivered out of turn, oldest first; no more than `limit`
+    // and most_bytes_read.
     virtual Task<Result<std::vector<LogEntry>>> read_undelivered(AccountId account, std::string device, LogId after, std::size_t limit) = 0;
     virtual Task<Result<ArchivePage>> query(AccountId account, ArchiveQuery query) = 0;
     virtual Task<Result<ArchiveEnds>> archive_ends(AccountId account) = 0;
@@ -222,7 +235,8 @@ class PrivateXml {  // XEP-0049, keyed by namespace and element name
 public:
     virtual ~PrivateXml() = default;
     virtual Task<Result<std::string>> load(AccountId account, std::string key) = 0;  // "" when there is none
-    virtual Task<Result<void>> store(AccountId account, std::string key, std::string xml) = 0;  // "" removes
+    // "" removes. full: the account would keep more than it may, and nothing has changed.
+    virtual Task<Result<void>> store(AccountId account, std::string key, std::string xml) = 0;
     virtual Task<Result<std::vector<std::string>>> all(AccountId account) = 0;
 };
 
@@ -395,7 +409,7 @@ public:
     virtual Task<Result<std::optional<Invitation>>> find_keeping(Jid address, Time now) = 0;
     // Those that are good at `now`, oldest first, at most `limit`. Inviter 0: everybody's.
     virtual Task<Result<std::vector<Invitation>>> list(AccountId inviter, Time now, std::size_t limit) = 0;
-    // One use less, atomically; false: there was none left, or it has been removed.
+    // One use less, atomically; false: there was none left, it has been removed, or it would not be found.
     virtual Task<Result<bool>> use(std::string id) = 0;
     virtual Task<Result<void>> give_back(std::string id) = 0;        // such a use
     virtual Task<Result<bool>> remove(std::string id) = 0;           // false: there is none
@@ -417,6 +431,7 @@ struct Options {
     std::size_t connections = 4;         // MySQL: of the pool; SQLite: readers, beside a writer. The log's writer has its own
     std::size_t waiting = 10000;         // jobs that may wait for a connection before `unavailable` is answered
     std::chrono::milliseconds wait{10000};         // and how long each may
+    std::chrono::milliseconds longest_search{5000};   // of an archive; a longer one fails as `unavailable`
     std::chrono::milliseconds group_commit{2};     // how long the log's writer collects at most
     bool run_inline = false;             // everything on the caller's thread, at once (in-process scenes, SQLite only)
     std::function<void(std::string_view level, std::string_view text)> log;

@@ -29,5 +29,6 @@ inline constexpr std::string_view disco_items = "http://jabber.org/protocol/disc
 inline constexpr std::string_view muc_user = "http://jabber.org/protocol/muc#user";         // XEP-0045
 inline constexpr std::string_view delay = "urn:xmpp:delay";               // XEP-0203
 inline constexpr std::string_view stanza_id = "urn:xmpp:sid:0";           // XEP-0359
+inline constexpr std::string_view occupant_id = "urn:xmpp:occupant-id:0"; // XEP-0421
 
 }  // namespace xmpp::ns

@@ -21,6 +21,7 @@ struct Limits {
     std::uint32_t depth = 64;         // elements inside elements
     std::uint32_t attributes = 64;    // on one element
     std::uint32_t elements = 2048;    // in one stanza
+    std::uint32_t declarations = 128; // of namespaces, in scope at one place: on the stream, around it and on it
 };
 
 // The start tag that opens a stream (RFC 6120 §4.7).
@@ -52,10 +53,11 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// For XML that we made ourselves or keep in our own storage: a Stanza of it. Asserts that it is well-formed.
-// Uses one Parser per thread.
-Stanza parse_trusted(std::string_view xml);
-// The same for XML of unknown origin outside a stream; an empty Stanza when it is not one well-formed element.
+// For XML outside a stream: a Stanza of it, or an empty one when it is not one well-formed element. Uses one Parser per
+// thread, whose limits take back whatever a stream's parser has let in.
 Stanza parse_or_empty(std::string_view xml);
+// The same for XML that we wrote ourselves or keep in our own storage: nobody need ask whether there is a stanza. Clients'
+// words are in it, though: should it be no element after all, that stanza is lost, and not the server.
+inline Stanza parse_trusted(std::string_view xml) { return parse_or_empty(xml); }
 
 }  // namespace xmpp

@@ -47,6 +47,9 @@ bool has_compatibility_form(UChar32 c) {
     return !changed || *changed != alone;
 }
 
+bool is_arabic_indic_digit(UChar32 c) { return c >= 0x0660 && c <= 0x0669; }
+bool is_extended_arabic_indic_digit(UChar32 c) { return c >= 0x06F0 && c <= 0x06F9; }
+
 // RFC 8264 §9.6 (RFC 5892 §2.6)
 std::optional<Class> exception(UChar32 c) {
     switch (c) {
@@ -73,7 +76,7 @@ std::optional<Class> exception(UChar32 c) {
         case 0x303B: return Class::disallowed;
         default: break;
     }
-    if ((c >= 0x0660 && c <= 0x0669) || (c >= 0x06F0 && c <= 0x06F9)) return Class::context;
+    if (is_arabic_indic_digit(c) || is_extended_arabic_indic_digit(c)) return Class::context;
     return std::nullopt;
 }
 
@@ -141,27 +144,27 @@ bool any_of(const UnicodeString& text, Predicate predicate) {
     return false;
 }
 
-// RFC 5892 appendix A
+// RFC 5892 appendix A.1 to A.6: by what stands beside it.
 bool is_allowed_here(const UnicodeString& text, int at) {
-    const UChar32 c = text.char32At(at);
-    switch (c) {
+    switch (text.char32At(at)) {
         case 0x200C: return follows_virama(text, at) || breaks_a_cursive_connection(text, at);
         case 0x200D: return follows_virama(text, at);
         case 0x00B7: return before(text, at) == 'l' && after(text, at) == 'l';
         case 0x0375: return has_script(after(text, at), USCRIPT_GREEK);
         case 0x05F3:
         case 0x05F4: return has_script(before(text, at), USCRIPT_HEBREW);
-        case 0x30FB:
-            return any_of(text, [](UChar32 each) {
-                return has_script(each, USCRIPT_HIRAGANA) || has_script(each, USCRIPT_KATAKANA) ||
-                       has_script(each, USCRIPT_HAN);
-            });
-        default: break;
+        default: return true;
     }
-    const bool is_arabic_indic = c <= 0x0669;
-    return !any_of(text, [is_arabic_indic](UChar32 each) {
-        return is_arabic_indic ? each >= 0x06F0 && each <= 0x06F9 : each >= 0x0660 && each <= 0x0669;
-    });
+}
+
+// RFC 5892 appendix A.7 to A.9: by what else is anywhere in the text, looked for once and not for each that asks.
+bool are_allowed_together(const UnicodeString& text) {
+    const auto is_middle_dot = [](UChar32 c) { return c == 0x30FB; };
+    const auto is_japanese = [](UChar32 c) {
+        return has_script(c, USCRIPT_HIRAGANA) || has_script(c, USCRIPT_KATAKANA) || has_script(c, USCRIPT_HAN);
+    };
+    if (any_of(text, is_middle_dot) && !any_of(text, is_japanese)) return false;
+    return !any_of(text, is_arabic_indic_digit) || !any_of(text, is_extended_arabic_indic_digit);
 }
 
 bool conforms(const UnicodeString& text, bool to_freeform) {
@@ -172,7 +175,7 @@ bool conforms(const UnicodeString& text, bool to_freeform) {
         if (found == Class::context && is_allowed_here(text, i)) continue;
         return false;
     }
-    return true;
+    return are_allowed_together(text);
 }
 
 // RFC 8264 §5.2.1: fullwidth and halfwidth characters become what they are compatible with; nothing else

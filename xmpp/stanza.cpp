@@ -31,18 +31,22 @@ void append_attribute(std::string& out, std::string_view name, std::string_view 
     out += '\'';
 }
 
-// `ordinal`: tells the generated prefixes of one start tag apart. No prefix of the source is relied upon.
-void append_attribute(std::string& out, const Block& block, const Attribute& attribute,
-                      std::uint32_t ordinal) {
+// The element's attribute of that number. Those in one namespace share a prefix, which the first of them declares. No
+// prefix of the source is relied upon.
+void append_attribute(std::string& out, const Block& block, const Node& node, std::uint32_t number) {
+    const Attribute* const attributes = block.attributes() + node.first_attribute;
+    const Attribute& attribute = attributes[number];
     const std::string_view ns = block.view(attribute.ns);
     const std::string_view name = block.view(attribute.name);
     if (ns.empty()) return append_attribute(out, name, block.view(attribute.value));
-    std::string prefixed = ns == ns::xml ? "xml:" : "ns" + std::to_string(ordinal);
+    std::string prefix = "xml";
     if (ns != ns::xml) {
-        append_attribute(out, "xmlns:" + prefixed, ns);
-        prefixed += ':';
+        std::uint32_t first = 0;
+        while (block.view(attributes[first].ns) != ns) ++first;
+        prefix = "ns" + std::to_string(first);
+        if (first == number) append_attribute(out, "xmlns:" + prefix, ns);
     }
-    append_attribute(out, prefixed.append(name), block.view(attribute.value));
+    append_attribute(out, prefix.append(1, ':').append(name), block.view(attribute.value));
 }
 
 // The bytes as they came; when they lean on another default namespace than there is, it is declared on the
@@ -62,8 +66,7 @@ void append_source(std::string& out, const Block& block, const Node& node, std::
 void append_start_tag(std::string& out, const Block& block, const Node& node, std::string_view inherited) {
     out.append(1, '<').append(block.view(node.name));
     if (block.view(node.ns) != inherited) append_attribute(out, "xmlns", block.view(node.ns));
-    for (std::uint32_t i = 0; i < node.attribute_count; ++i)
-        append_attribute(out, block, block.attributes()[node.first_attribute + i], i);
+    for (std::uint32_t i = 0; i < node.attribute_count; ++i) append_attribute(out, block, node, i);
 }
 
 }  // namespace
@@ -249,7 +252,7 @@ void append_start_tag(std::string& out, const Block& block, Element root, const 
         const std::string_view ns = block.view(attribute.ns);
         if (ns.empty() && (name == "from" || name == "to" || name == "type")) continue;
         has_lang = has_lang || (name == "lang" && ns == ns::xml);
-        detail::append_attribute(out, block, attribute, i);
+        detail::append_attribute(out, block, node, i);
     }
     if (!has_lang && !rewrite.lang.empty()) detail::append_attribute(out, "xml:lang", rewrite.lang);
 }

@@ -40,7 +40,7 @@ void StanzaBuilder::begin(std::string_view source) {
     reuse(attributes_);
     reuse(open_);
     reuse(scope_);
-    elements_ = 0;
+    elements_ = namespace_bytes_ = 0;
     outside_ = pending_ = 0;
     declare_outside({}, ns::client);
     declare_outside("stream", ns::stream);
@@ -70,6 +70,8 @@ void StanzaBuilder::start_element(const QName& name, std::uint32_t begin, std::u
                  static_cast<std::uint32_t>(name.local.size())};
     assert(view(node.name) == name.local);
     node.ns = ns;
+    const bool is_as_around = index != 0 && view(nodes_[node.parent].ns) == view(ns);
+    if (!is_as_around) namespace_bytes_ += ns.size;
     node.outer_default = outer_default;
     node.begin = begin;
     node.content = content;
@@ -78,6 +80,7 @@ void StanzaBuilder::start_element(const QName& name, std::uint32_t begin, std::u
 
 void StanzaBuilder::attribute(const QName& name, std::string_view value) {
     const Span ns = namespace_of(name, true);
+    if (name.ns != ns::xml) namespace_bytes_ += ns.size;
     attributes_.push_back({copy(name.local), ns, copy(value)});
     ++nodes_[open_.back().node].attribute_count;
 }

@@ -37,6 +37,8 @@ public:
     std::uint32_t depth() const { return static_cast<std::uint32_t>(open_.size()); }
     std::size_t elements() const { return elements_; }
     std::size_t declarations_in_scope() const { return scope_.size(); }
+    // Of the namespaces in which elements and attributes differ from what is around them, each time anew.
+    std::size_t namespace_bytes() const { return namespace_bytes_; }
     // One element has begun with the source's first byte and ended with its last.
     bool is_complete() const;
 
@@ -79,6 +81,7 @@ private:
     std::size_t outside_ = 0;  // bindings of scope_ that stand outside
     std::size_t pending_ = 0;  // where the declarations of the element to start begin
     std::size_t elements_ = 0;
+    std::size_t namespace_bytes_ = 0;
     bool claims_foreign_from_ = false;
 };
 

@@ -178,6 +178,8 @@ Task<Answer> revoke_device(Context& context, Arguments arguments) {
     const auto& devices = account->devices;
     if (std::none_of(devices.begin(), devices.end(), [&](const storage::Device& known) { return known.id == device; }))
         co_return failure(Kind::not_found, jid.text() + " has no device \"" + device + "\"; see: tern device list " + jid.text());
+    if (devices.size() == 1)   // what waits for the account waits for it
+        co_return failure(Kind::bad_request, device + " is the last device of " + jid.text() + "; use: tern account passwd, disable or remove");
     auto removing = context.server.storage().accounts().remove_device(account->id, device);
     const auto removed = co_await removing;
     if (!removed) co_return failure_of(removed.error());

@@ -150,6 +150,7 @@ Task<Answer> hooks(Context& context, Arguments) {
     add_stations(rows, "inbound", host.inbound);
     add_rows(rows, "unclaimed", "", host.unclaimed);
     add_rows(rows, "leaving", "", host.leaving);
+    add_rows(rows, "missed", "", host.missed);
     add_rows(rows, "features", "", host.features);
     add_rows(rows, "bound", "", host.bound);
     add_rows(rows, "received", "", host.received);

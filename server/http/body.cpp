@@ -4,6 +4,7 @@
 #include "auth/devices.h"
 #include "server/account.h"
 #include "server/http/service.h"
+#include "server/login.h"
 #include "xmpp/base64.h"
 
 namespace server::http {
@@ -60,7 +61,8 @@ storage::Task<xmpp::Result<Caller, Response>> caller_of(Service& service, const 
     if (const auto wait = service.key_checks.take(auth::network_of(request.client_address), service.loop.wall()); wait.count() > 0) {
         co_return xmpp::Failure{too_many(wait)};
     }
-    auto checking = auth::device_of_key(service.server.storage(), service.server.hashes(), service.server.fake_salt_secret(), *jid, decoded->substr(colon + 1),
+    auto checking = auth::device_of_key(service.server.storage(), service.server.hashes(), service.server.fake_salt_secret(),
+                                        iterations_of_nobody(*service.server.config(), *jid), *jid, decoded->substr(colon + 1),
                                         [address = request.client_address](const storage::Device& device) { return may_come_from(device, address); });
     const auto device = co_await checking;
     if (!device) co_return xmpp::Failure{problem(503, "unavailable", "Keys cannot be checked at the moment; try again later.")};

@@ -5,6 +5,7 @@
 
 #include "server/admin/everywhere.h"
 #include "server/admin/process.h"
+#include "server/http/proxies.h"
 #include "server/http/routes.h"
 #include "server/http/service.h"
 
@@ -12,6 +13,8 @@ namespace server::http {
 namespace {
 
 using storage::Task;
+
+constexpr std::chrono::seconds between_counts{1};
 
 Task<Response> healthz(Service&, Request) { co_return json_response(200, {{"status", "alive"}}); }
 
@@ -29,9 +32,33 @@ Task<Response> readyz(Service& service, Request) {
 }
 
 struct Load {
-    std::size_t sessions = 0, connections = 0, accounts = 0;
+    Service::Census census;
+    std::size_t connections = 0;
     Counters counters;
 };
+
+// Whoever asks often does not keep the workers busy.
+Task<std::vector<Load>> loads_of(Service& service) {
+    const net::Duration now = service.loop.now();
+    const bool is_counted = service.census.empty() || now - service.counted_at >= between_counts;
+    if (is_counted) service.counted_at = now;
+    auto looking = admin::on_every_worker(service.server, [is_counted](Worker& worker) {
+        Load load;
+        load.connections = worker.connection_count();
+        load.counters = worker.counters;
+        if (!is_counted) return load;
+        load.census.sessions = worker.session_count();
+        worker.for_each_account([&](const Account&) { ++load.census.accounts; });
+        return load;
+    });
+    std::vector<Load> loads = co_await looking;
+    if (is_counted) service.census.clear();
+    for (std::size_t worker = 0; worker < loads.size(); ++worker) {
+        if (is_counted) service.census.push_back(loads[worker].census);
+        else loads[worker].census = service.census[worker];
+    }
+    co_return std::move(loads);
+}
 
 class Exposition {
 public:
@@ -122,28 +149,22 @@ void write_process(Exposition& out, Server& server) {
                std::chrono::duration_cast<std::chrono::seconds>(server.started_at().time_since_epoch()).count());
 }
 
-Task<Response> metrics(Service& service, Request) {
+Task<Response> metrics(Service& service, Request request) {
     Server& server = service.server;
-    auto looking = admin::on_every_worker(server, [](Worker& worker) {
-        Load load;
-        load.sessions = worker.session_count();
-        load.connections = worker.connection_count();
-        worker.for_each_account([&](const Account&) { ++load.accounts; });
-        load.counters = worker.counters;
-        return load;
-    });
+    if (!is_among(request.client_address, server.config()->http.metrics_from)) co_return nothing_there();
+    auto looking = loads_of(service);
     const std::vector<Load> loads = co_await looking;
 
     Exposition out;
-    const auto by_worker = [&](std::string_view name, std::string_view help, std::size_t Load::*field) {
+    const auto by_worker = [&](std::string_view name, std::string_view help, auto of) {
         out.metric(name, "gauge", help);
-        for (std::size_t worker = 0; worker < loads.size(); ++worker) out.value("worker", std::to_string(worker), loads[worker].*field);
+        for (std::size_t worker = 0; worker < loads.size(); ++worker) out.value("worker", std::to_string(worker), of(loads[worker]));
     };
     out.metric("tern_build", "gauge", "The version that runs.");
     out.value("version", TERN_VERSION, 1);
-    by_worker("tern_sessions", "Sessions with a bound resource.", &Load::sessions);
-    by_worker("tern_connections", "Client connections.", &Load::connections);
-    by_worker("tern_accounts_loaded", "Accounts in memory.", &Load::accounts);
+    by_worker("tern_sessions", "Sessions with a bound resource.", [](const Load& load) { return load.census.sessions; });
+    by_worker("tern_connections", "Client connections.", [](const Load& load) { return load.connections; });
+    by_worker("tern_accounts_loaded", "Accounts in memory.", [](const Load& load) { return load.census.accounts; });
     write_counters(out, loads);
     write_registrations(out, server);
     write_queues(out, server.queues());

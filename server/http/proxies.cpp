@@ -23,15 +23,15 @@ std::string_view host_of(std::string_view entry) {
     return entry;
 }
 
-bool is_trusted(std::string_view address, const std::vector<std::string>& trusted) {
-    return std::any_of(trusted.begin(), trusted.end(), [&](const std::string& network) { return net::is_in_network(address, network); });
-}
-
 }  // namespace
+
+bool is_among(std::string_view address, const std::vector<std::string>& networks) {
+    return std::any_of(networks.begin(), networks.end(), [&](const std::string& network) { return net::is_in_network(address, network); });
+}
 
 std::string client_address(const std::string& peer, std::string_view forwarded_for, const std::vector<std::string>& trusted) {
     std::string client = peer;
-    while (!forwarded_for.empty() && is_trusted(client, trusted)) {
+    while (!forwarded_for.empty() && is_among(client, trusted)) {
         const std::size_t comma = forwarded_for.rfind(',');
         const std::string_view entry = host_of(comma == std::string_view::npos ? forwarded_for : forwarded_for.substr(comma + 1));
         if (!net::is_address(entry)) break;

@@ -61,6 +61,8 @@ Response preflight(const std::string& allowed, bool any_origin) {
 
 }  // namespace
 
+Response nothing_there() { return problem(404, "not-found", "There is nothing at this path."); }
+
 storage::Task<Response> dispatch(const Routes& routes, Service& service, Request request) {
     const std::string method = request.method == "HEAD" ? "GET" : request.method;
     std::string allowed;
@@ -77,7 +79,7 @@ storage::Task<Response> dispatch(const Routes& routes, Service& service, Request
         if (route.any_origin) allow_any_origin(response);
         co_return std::move(response);
     }
-    if (allowed.empty()) co_return problem(404, "not-found", "There is nothing at this path.");
+    if (allowed.empty()) co_return nothing_there();
     allowed += ", OPTIONS";
     if (method == "OPTIONS") co_return preflight(allowed, any_origin);
     Response response = problem(405, "method-not-allowed", "This path answers " + allowed + ".");

@@ -29,6 +29,7 @@ Routes export_routes();           // exports.cpp
 Routes health_routes();           // health.cpp
 
 storage::Task<Response> dispatch(const Routes& routes, Service& service, Request request);
+Response nothing_there();         // 404
 
 // RFC 3986 §2.1; nullopt for broken encoding, and for encoded NUL.
 std::optional<std::string> decode_path(std::string_view text);

@@ -18,7 +18,6 @@
 #include "server/http/proxies.h"
 #include "server/http/service.h"
 #include "server/log.h"
-#include "server/net/address.h"
 #include "server/net/listening.h"
 
 namespace server::http {
@@ -91,7 +90,7 @@ private:
     Routes routes;
     std::vector<std::unique_ptr<Listener>> listeners;
     std::unordered_set<Connection*> connections;
-    std::unordered_map<std::string, std::size_t> by_address;
+    std::unordered_map<std::string, std::size_t> by_network;   // of clients: auth::network_of
     net::Timer stop_timer;
     std::thread thread;
     bool stopping = false;
@@ -139,10 +138,9 @@ void HttpServer::State::Listener::on_ready(std::uint32_t) {
 bool HttpServer::State::admit(const std::string& peer) const {
     if (stopping || connections.size() >= most_connections) return false;
     const auto config = service.server.config();
-    for (const std::string& network : config->http.trusted_proxies)
-        if (net::is_in_network(peer, network)) return true;
-    const auto found = by_address.find(peer);
-    return found == by_address.end() || found->second < config->limits.logins_per_address;
+    if (is_among(peer, config->http.trusted_proxies)) return true;
+    const auto found = by_network.find(auth::network_of(peer));
+    return found == by_network.end() || found->second < config->limits.logins_per_address;
 }
 
 void HttpServer::State::accept(int socket, const std::string& peer, bool tls) {
@@ -156,13 +154,14 @@ void HttpServer::State::accept(int socket, const std::string& peer, bool tls) {
     auto connection = std::make_shared<Connection>(loop, service, routes, socket, peer, tls ? service.server.tls() : nullptr);
     connections.insert(connection.get());
     service.connections = connections.size();
-    ++by_address[peer];
-    storage::detach(connection->serve(), [this, connection](const std::exception_ptr& exception) {
+    const std::string network = auth::network_of(peer);
+    ++by_network[network];
+    storage::detach(connection->serve(), [this, connection, network](const std::exception_ptr& exception) {
         if (exception) log::error("HTTP connection failed inside the server", {{"address", connection->peer()}, {"error", what(exception)}});
         connection->close();
         connections.erase(connection.get());
         service.connections = connections.size();
-        if (const auto found = by_address.find(connection->peer()); --found->second == 0) by_address.erase(found);
+        if (const auto found = by_network.find(network); --found->second == 0) by_network.erase(found);
         if (stopping) finish();
     });
 }

@@ -25,7 +25,7 @@ constexpr std::size_t unsent = 256 * 1024;   // bytes in the socket's queue abov
 
 class Archive final : public Module {
 public:
-    explicit Archive(Host& host) : worker_{host.worker}, protocol_{host.worker.server} {
+    explicit Archive(Host& host) : worker_{host.worker}, protocol_{host.worker.server}, searching_{host} {
         for (const std::string_view feature : ArchiveProtocol::features()) host.disco.account_feature(feature);
         host.disco.account_feature(xmpp::ns::stanza_id);
         host.at<&Archive::strip_forged>(host.outbound, Station::stamp, this);
@@ -81,6 +81,7 @@ private:
 
     Worker& worker_;
     ArchiveProtocol protocol_;
+    AccountSlot<unsigned> searching_;   // under way, of all its sessions
 };
 
 IqReply Archive::form(Iq& iq) {
@@ -93,11 +94,16 @@ storage::Task<IqReply> Archive::query(Iq iq) {
     auto parsed = protocol_.parse(iq.account->id(), iq.payload);
     if (!parsed) co_return IqReply{parsed.error()};
     const ArchiveQuestion question = std::move(*parsed);
+    const bool is_search = question.query.is_search();
+    if (is_search && searching_[*iq.account] >= most_searches) co_return IqReply{too_many_searches()};
+    if (is_search) ++searching_[*iq.account];
     auto asking = worker_.storage().messages().query(iq.account->id(), question.query);
     auto answer = co_await asking;
+    if (is_search) --searching_[*iq.account];
     if (!answer && answer.error().kind == storage::StorageError::Kind::not_found) co_return IqReply{Condition::item_not_found};
     if (!answer) co_return IqReply{answer.error()};
     storage::ArchivePage page = std::move(*answer);
+    if (!question.query.ids.empty() && !page.is_complete) co_return IqReply{too_much()};
 
     const std::shared_ptr<Session> session = iq.session;
     auto placing = is_in_turn(session, question, page);

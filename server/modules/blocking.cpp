@@ -22,6 +22,7 @@ constexpr std::string_view ns = "urn:xmpp:blocking";
 constexpr std::string_view ns_errors = "urn:xmpp:blocking:errors";
 
 using BlockList = std::set<std::string, std::less<>>;  // normalised JIDs
+constexpr std::size_t most_bytes = 1U << 20U;          // of one list; of its items: limits.roster_items
 
 class Blocking final : public Module {
 public:
@@ -33,7 +34,7 @@ public:
         host.at<&Blocking::load>(host.loading, this);
         host.at<&Blocking::screen_outbound>(host.outbound, Station::screen, this);
         host.at<&Blocking::screen_inbound>(host.inbound, Station::screen, this);
-        host.at<&Blocking::screen_stored>(host.leaving, this);
+        host.at<&Blocking::screen_leaving>(host.leaving, this);
         host.at<&Blocking::store>(host.storing, this);
         host.at<&Blocking::restore>(host.restored, this);
     }
@@ -69,9 +70,9 @@ private:
         return is_message || (stanza.kind() == xmpp::Kind::iq && is_request(stanza)) ? Verdict::bounce(Condition::service_unavailable) : Verdict::drop();
     }
 
-    // §3.3: nor is what came and was stored before the block.
-    Verdict screen_stored(Leaving& leaving) {
-        if (!leaving.logged_as || !leaving.stanza) return Verdict::pass();
+    // §3.3: nor does anything that came before the block: stored messages, subscription requests that wait.
+    Verdict screen_leaving(Leaving& leaving) {
+        if (!leaving.stanza) return Verdict::pass();
         Account& account = leaving.session.account();
         return is_blocked(account, leaving.stanza->from()) || is_on_behalf_of_blocked(account, *leaving.stanza) ? Verdict::drop() : Verdict::pass();
     }
@@ -119,9 +120,14 @@ private:
         const auto turn = co_await turning;
         BlockList& list = list_[*iq.account].set();
         std::vector<Jid> fresh;
-        for (const Jid& jid : *named)
-            if (!list.contains(jid.text())) fresh.push_back(jid);
-        if (list.size() + fresh.size() > worker_.config->limits.roster_items)
+        std::size_t bytes = 0;
+        for (const std::string& jid : list) bytes += jid.size();
+        for (const Jid& jid : *named) {
+            if (list.contains(jid.text())) continue;
+            fresh.push_back(jid);
+            bytes += jid.text().size();
+        }
+        if (list.size() + fresh.size() > worker_.config->limits.roster_items || bytes > most_bytes)
             co_return IqReply{xmpp::StanzaError{Condition::resource_constraint, "The block list is full."}};
         auto changing = worker_.storage().block_lists().change(iq.account->id(), fresh, {});
         const auto changed = co_await changing;

@@ -28,7 +28,7 @@ public:
 private:
     // XEP-0115 §6.3, once it is known who asks.
     void add_feature(Stream& stream, xmpp::XmlWriter& w) {
-        if (stream.phase() != Stream::Phase::bind) return;
+        if (!stream.is_for_sessions()) return;
         w.open("c", ns).attr("hash", "sha-1").attr("node", node).attr("ver", version()).close();
     }
 

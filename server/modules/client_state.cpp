@@ -135,7 +135,7 @@ private:
 
     // §4.1
     void offer(Stream& stream, xmpp::XmlWriter& features) {
-        if (stream.phase() == Stream::Phase::bind) features.leaf_ns("csi", csi);
+        if (stream.is_for_sessions()) features.leaf_ns("csi", csi);
     }
 
     // §4.2. Without a session there is no state to speak of: RFC 6120 §4.9.3.24.

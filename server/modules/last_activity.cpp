@@ -42,7 +42,7 @@ private:
         return answer(iq.worker.now() - since, record.last_status);
     }
 
-    // §4: the question does not reach a resource whose presence the asker may not see.
+    // §4: the question does not reach a resource whose presence the asker may not see, whatever stands beside it.
     Verdict screen(Passage& passage) {
         const xmpp::Stanza& stanza = passage.stanza;
         const bool is_question = stanza.kind() == xmpp::Kind::iq && stanza.type() == "get" && stanza.child("query", ns);

@@ -2,10 +2,12 @@
 // XEP-0357 0.4.1: Push Notifications — a client that is not connected is woken by its push service, once for each message
 // that its log keeps for it and that deserves attention. Not connected is a client that is offline, and one whose session
 // waits to be resumed; messages that were on their way when its connection broke are announced together, then. What a
-// notification tells beside their number is the admin's choice (push.show); §7 leaves it open.
+// notification tells beside their number is the admin's choice (push.show); §7 leaves it open. What is said in a room wakes a
+// client whose session is there and waits to be resumed, and, where it belongs to a room, one that is offline: that once, until
+// it has been there again. One notification is under way at a time; what comes meanwhile is in the next.
 // A registration belongs to the device that made it, and goes with it. Where several clients share one password, it
 // belongs to the resource.
-// §7.1: an error ends a registration; one of type "wait" only when it is the tenth in a row.
+// §7.1: an error ends a registration; of type "wait" they do only when ten have come in a row, over a day.
 #include <algorithm>
 
 #include "server/account.h"
@@ -33,17 +35,23 @@ constexpr std::size_t most_registrations = 16;     // of an account
 constexpr std::size_t longest_node = 1024, longest_options = 4096;   // bytes
 constexpr std::size_t longest_body = 256;          // bytes of it in a notification
 constexpr unsigned most_failures = 10;             // in a row
+constexpr std::chrono::hours longest_outage{24};   // … over so long
+constexpr std::chrono::minutes answer_patience{2};
+constexpr std::size_t most_sent = 1000;            // remembered of a client
+
+// What is told of one message, besides that there is one.
+struct Preview {
+    std::string sender, body;
+};
 
 struct Client {
     PushRegistration registration;
     std::uint64_t waiting = 0;       // messages that it lacks
-    std::vector<LogId> sent;         // while it was connected; the newest may not have arrived
+    std::vector<LogId> sent;         // while it was connected, rising; the newest may not have arrived
     unsigned failures = 0;           // in a row
-};
-
-// What is told of one message, besides that there is one.
-struct Preview {
-    std::string_view sender, body;
+    storage::Time failing_since{};
+    std::optional<storage::Time> published;   // and not answered yet
+    std::optional<Preview> next;     // to be published then
 };
 
 // At a character's beginning.
@@ -62,6 +70,7 @@ public:
         host.iq.set<&Push::disable>(Asked::account, ns, "disable", this, Condition::forbidden);
         host.at<&Push::load>(host.loading, this);
         host.at<&Push::arrived>(host.inbound, Station::copy, this);
+        host.at<&Push::missed>(host.missed, this);
         host.at<&Push::lost>(host.lost, this);
         host.at<&Push::ended>(host.ended, this);
         host.at<&Push::connected>(host.bound, this);
@@ -168,31 +177,67 @@ private:
         return nullptr;
     }
 
-    // The log has it, resources have not yet.
+    static bool has_session(const Account& account, const PushRegistration& registration) {
+        return std::ranges::any_of(account.sessions(), [&](const auto& session) { return belongs_to(registration, *session); });
+    }
+
+    // The log has it, resources have not yet; or a room says it to one of them.
     Verdict arrived(Passage& passage) {
         Account& account = passage.account;
         Clients& clients = clients_[account];
         std::erase_if(clients, [&](const Client& client) { return !account.device(client.registration.device); });   // revoked
-        if (clients.empty() || passage.logged_as == 0 || passage.stanza.kind() != xmpp::Kind::message) return Verdict::pass();
-        if (passage.from.bare() == account.jid().view() || !deserves_attention(passage.stanza)) return Verdict::pass();
-        const Preview preview{passage.from.text(), passage.stanza.element().child_text("body", xmpp::ns::client)};
-        Notifications due;
-        for (Client& client : clients) {
-            if (const Session* const session = connected_session(account, client.registration)) {
-                forget_arrived(client, *session);
-                client.sent.push_back(passage.logged_as);
-            } else {
-                ++client.waiting;
-                due.push_back(notification(account, client, preview));
-            }
-        }
-        send(due);
+        if (clients.empty() || passage.stanza.kind() != xmpp::Kind::message || !deserves_attention(passage.stanza)) return Verdict::pass();
+        if (passage.logged_as == 0) said_in_room(passage, clients);
+        else if (passage.from.bare() != account.jid().view()) logged(passage, clients);
         return Verdict::pass();
     }
 
+    void logged(const Passage& passage, Clients& clients) {
+        const Preview preview = preview_of(passage);
+        Notifications due;
+        for (Client& client : clients) {
+            if (const Session* const session = connected_session(passage.account, client.registration)) {
+                forget_arrived(client, *session);
+                if (client.sent.size() >= most_sent) client.sent.erase(client.sent.begin());
+                client.sent.push_back(passage.logged_as);
+            } else {
+                announce(passage.account, client, preview, due);
+            }
+        }
+        send(due);
+    }
+
+    // The session keeps it for its client, which does not know.
+    void said_in_room(const Passage& passage, Clients& clients) {
+        if (passage.stanza.type() != "groupchat" || passage.is_reflected) return;
+        const Session* const session = passage.account.session(passage.to.resourcepart());
+        if (!session || session->stream()) return;
+        const Preview preview = preview_of(passage);
+        Notifications due;
+        for (Client& client : clients)
+            if (belongs_to(client.registration, *session) && !connected_session(passage.account, client.registration)) announce(passage.account, client, preview, due);
+        send(due);
+    }
+
+    // Whoever has a session is told by that, or does not want to be in the room.
+    void missed(Passage& passage) {
+        const Preview preview = preview_of(passage);
+        Notifications due;
+        for (Client& client : clients_[passage.account])
+            if (passage.account.device(client.registration.device) && !has_session(passage.account, client.registration)) announce(passage.account, client, preview, due);
+        send(due);
+    }
+
+    Preview preview_of(const Passage& passage) const {
+        const std::string& show = worker_.config->push.show;
+        Preview preview;
+        if (show != "count") preview.sender = passage.from.text();
+        if (show == "body") preview.body = shortened(passage.stanza.element().child_text("body", xmpp::ns::client));
+        return preview;
+    }
+
     static void forget_arrived(Client& client, const Session& session) {
-        const LogId cursor = session.account().log.cursor(session);
-        std::erase_if(client.sent, [cursor](LogId entry) { return entry <= cursor; });
+        client.sent.erase(client.sent.begin(), std::ranges::upper_bound(client.sent, session.account().log.cursor(session)));
     }
 
     bool lost(Session& session) {
@@ -204,19 +249,20 @@ private:
     void announce_unacked(Session& session) {
         Notifications due;
         for (Client& client : clients_[session.account()]) {
-            if (!belongs_to(client.registration, session)) continue;
+            if (!belongs_to(client.registration, session) || !session.account().device(client.registration.device)) continue;
             forget_arrived(client, session);
             const std::size_t unacked = std::exchange(client.sent, {}).size();
-            if (unacked == 0) continue;
-            client.waiting += unacked;
-            due.push_back(notification(session.account(), client, {}));
+            if (unacked > 0) announce(session.account(), client, {}, due, unacked);
         }
         send(due);
     }
 
     void connected(Session& session) {
-        for (Client& client : clients_[session.account()])
-            if (belongs_to(client.registration, session)) client.waiting = 0;
+        for (Client& client : clients_[session.account()]) {
+            if (!belongs_to(client.registration, session)) continue;
+            client.waiting = 0;
+            client.next.reset();
+        }
     }
 
     // ---- §7 ----------------------------------------------------------------------------------------------------------------
@@ -230,9 +276,34 @@ private:
     // The answer's id tells which registration it is about.
     static std::string id_prefix(const PushRegistration& registration) { return "push-" + std::to_string(std::hash<std::string>{}(registration.node)) + "-"; }
 
+    void announce(const Account& account, Client& client, const Preview& preview, Notifications& due, std::uint64_t messages = 1) {
+        client.waiting += messages;
+        publish(account, client, preview, due);
+    }
+
+    void publish(const Account& account, Client& client, const Preview& preview, Notifications& due) {
+        if (client.published && worker_.now() - *client.published < answer_patience) {
+            client.next = preview;
+            if (!unanswered_.is_running()) unanswered_.start(worker_.loop, answer_patience, [this] { publish_unanswered(); });
+            return;
+        }
+        client.published = worker_.now();
+        client.next.reset();
+        due.push_back(notification(account, client, preview));
+    }
+
+    // A service that never answers is not waited for.
+    void publish_unanswered() {
+        Notifications due;
+        worker_.for_each_account([&](Account& account) {
+            for (Client& client : clients_[account])
+                if (const auto next = std::exchange(client.next, std::nullopt)) publish(account, client, *next, due);
+        });
+        send(due);
+    }
+
     Notification notification(const Account& account, const Client& client, const Preview& preview) {
         const PushRegistration& to = client.registration;
-        const std::string& show = worker_.config->push.show;
         DataForm form;
         form.type = "submit";
         form.hidden_form_type(summary);
@@ -243,8 +314,8 @@ private:
             form.fields.push_back(std::move(field));
         };
         tell("message-count", std::to_string(client.waiting));
-        if (show != "count" && !preview.sender.empty()) tell("last-message-sender", std::string{preview.sender});
-        if (show == "body" && !preview.body.empty()) tell("last-message-body", std::string{shortened(preview.body)});
+        if (!preview.sender.empty()) tell("last-message-sender", preview.sender);
+        if (!preview.body.empty()) tell("last-message-body", preview.body);
         xmpp::XmlWriter w;
         w.open("iq").attr("type", "set").attr("id", id_prefix(to) + std::to_string(++published_));
         w.attr("from", account.jid().text()).attr("to", to.service.text());
@@ -261,17 +332,27 @@ private:
 
     // §7.1
     void answered(Account& account, const xmpp::Stanza& answer) {
-        for (Client& client : clients_[account]) {
-            if (client.registration.service.view() != answer.from() || !answer.id().starts_with(id_prefix(client.registration))) continue;
-            if (!answer.is_error()) {
-                client.failures = 0;
-                return;
-            }
-            const bool may_pass = answer.child("error", xmpp::ns::client).attr("type") == "wait";
-            if (may_pass && ++client.failures < most_failures) return;
-            log::info("push registration ended by its service", {{"jid", account.jid().text()}, {"service", client.registration.service.text()}});
-            return worker_.spawn("ending a push registration", end(account.shared_from_this(), client.registration));
+        Clients& clients = clients_[account];
+        const auto client = std::ranges::find_if(clients, [&](const Client& each) {
+            return each.registration.service.view() == answer.from() && answer.id().starts_with(id_prefix(each.registration));
+        });
+        if (client == clients.end()) return;
+        if (answer.is_error() && has_failed_for_good(*client, answer)) {
+            log::info("push registration ended by its service", {{"jid", account.jid().text()}, {"service", client->registration.service.text()}});
+            return worker_.spawn("ending a push registration", end(account.shared_from_this(), client->registration));
         }
+        if (!answer.is_error()) client->failures = 0;
+        client->published.reset();
+        Notifications due;
+        if (const auto next = std::exchange(client->next, std::nullopt)) publish(account, *client, *next, due);
+        send(due);
+    }
+
+    // What may pass does so within a day, or never.
+    bool has_failed_for_good(Client& client, const xmpp::Stanza& answer) {
+        if (answer.child("error", xmpp::ns::client).attr("type") != "wait") return true;
+        if (client.failures++ == 0) client.failing_since = worker_.now();
+        return client.failures >= most_failures && worker_.now() - client.failing_since >= longest_outage;
     }
 
     storage::Task<void> end(std::shared_ptr<Account> account, PushRegistration registration) {
@@ -282,6 +363,7 @@ private:
 
     Worker& worker_;
     AccountSlot<Clients> clients_;
+    net::Timer unanswered_;          // while something is to be published behind what was not answered
     std::uint64_t published_ = 0;
 };
 

@@ -11,6 +11,7 @@
 // After login: the state, a new password, and the end of the account.
 // A new password is a new device: every session ends, the one that asked with <reset/>, and logs in again.
 // Leaves out redirection (§5), <key/> as §7 has it, and registration with other entities than the server.
+#include <algorithm>
 #include <map>
 
 #include "auth/passwords.h"
@@ -88,7 +89,8 @@ constexpr const char* companions_may_not = "A linked device cannot delete the ac
 class Registration final : public Module {
 public:
     explicit Registration(Host& host)
-        : host_{host}, worker_{host.worker}, accounts_a_minute_{host.worker.config->registration.per_minute, a_minute} {
+        : host_{host}, worker_{host.worker}, accounts_a_minute_{host.worker.config->registration.per_minute, a_minute},
+          from_one_network_{std::max(1U, host.worker.config->registration.per_minute / 10), a_minute} {
         host.disco.feature(ns);
         host.at<&Registration::offer>(host.features, this);
         host.iq_before_login.add<&Registration::before_login>(ns, "query", this);
@@ -217,9 +219,13 @@ private:
             co_return IqReply{ask_again("This invitation is for the user name " + doors.username + ".", first_step(doors))};
         // Nobody makes himself an admin.
         if (worker_.config->is_admin(*jid)) co_return IqReply{Condition::conflict};
-        const auto wait = accounts_a_minute_.take("", worker_.now());
-        if (wait.count() > 0) co_return IqReply{too_many(wait)};
-        auto asking = admit(*jid, host_.invitation(iq.stream));
+        auto looking = is_free(*jid, host_.invitation(iq.stream));
+        const auto looked = co_await looking;
+        if (!looked) co_return IqReply{looked.error()};
+        if (!*looked) co_return IqReply{Condition::conflict};
+        // Not before the name was found free: whoever asks for names that are taken uses up nobody's accounts.
+        if (const auto wait = take_account(iq.client_address); wait.count() > 0) co_return IqReply{too_many(wait)};
+        auto asking = admit(host_.invitation(iq.stream));
         const auto admitted = co_await asking;
         if (!admitted) co_return IqReply{admitted.error()};
         auto making = auth::make_password_account(worker_.storage(), worker_.server.hashes(), *jid,
@@ -242,18 +248,29 @@ private:
         co_return IqReply::result();
     }
 
-    // With the invitation that has been used for it, if there is one. Used before the account is made, so that two do not
-    // share the last use.
     using Invited = std::optional<storage::Invitation>;
-    Task<xmpp::Result<Invited, StanzaError>> admit(xmpp::Jid jid, Invited invitation) {
-        auth::Invitations& invitations = worker_.server.invitations();
+    Task<xmpp::Result<bool, StanzaError>> is_free(xmpp::Jid jid, Invited invitation) {
+        auto finding = worker_.storage().accounts().find(jid);
+        const auto found = co_await finding;
+        if (!found) co_return xmpp::Failure{*IqReply{found.error()}.error()};
         // XEP-0445 §5: the name is kept for whom it was promised to.
-        auto asking = invitations.is_kept_from(std::move(jid), invitation ? invitation->id : "");
+        auto asking = worker_.server.invitations().is_kept_from(std::move(jid), invitation ? invitation->id : "");
         const auto is_kept = co_await asking;
         if (!is_kept) co_return xmpp::Failure{stanza_error_of(is_kept.error())};
-        if (*is_kept) co_return xmpp::Failure{StanzaError{Condition::conflict}};
+        co_return (!*found || invitation) && !*is_kept;   // that an invitation is used up is told first
+    }
+
+    // Nobody takes all accounts of a minute for himself.
+    std::chrono::seconds take_account(const std::string& client_address) {
+        const auto wait = from_one_network_.take(auth::network_of(client_address), worker_.now());
+        return wait.count() > 0 ? wait : accounts_a_minute_.take("", worker_.now());
+    }
+
+    // With the invitation that has been used for it, if there is one. Used before the account is made, so that two do not
+    // share the last use.
+    Task<xmpp::Result<Invited, StanzaError>> admit(Invited invitation) {
         if (!invitation) co_return Invited{};
-        auto using_up = invitations.use(invitation->id);
+        auto using_up = worker_.server.invitations().use(invitation->id);
         const auto used = co_await using_up;
         if (used) co_return std::move(invitation);
         if (!worker_.config->registration.open) co_return xmpp::Failure{stanza_error_of(used.error())};
@@ -352,11 +369,13 @@ private:
 
     IqReply show(Iq& iq) {
         if (!is_own(iq)) return Condition::forbidden;
-        const bool has_password = iq.account->record().phone.empty();
+        const bool has_number = !iq.account->record().phone.empty();
+        const bool has_password = !has_number && !is_companion(*iq.account, iq.session->device());
         xmpp::XmlWriter w;
         w.open("query", ns).leaf("registered");
-        w.leaf("instructions", has_password ? "You are registered. Your password can be changed."
-                                            : "You are registered by your phone number.");
+        w.leaf("instructions", has_number     ? "You are registered by your phone number."
+                               : has_password ? "You are registered. Your password can be changed."
+                                              : "You are registered. This device is linked to your account.");
         w.leaf("username", iq.account->jid().localpart());
         if (has_password) w.leaf("password");
         return w.take();
@@ -386,6 +405,8 @@ private:
         if (!submitted.username.empty() && !is_named) co_return IqReply{Condition::bad_request};
         if (!iq.account->record().phone.empty())
             co_return IqReply{StanzaError{Condition::not_allowed, "Register the number again to be given a new key."}};
+        if (is_companion(*iq.account, iq.session->device()))
+            co_return IqReply{StanzaError{Condition::not_allowed, "A linked device cannot change the password."}};
         auto changing = auth::change_password(worker_.storage(), worker_.server.hashes(), iq.account->id(),
                                               std::move(submitted.password), worker_.config->auth.iterations);
         const auto changed = co_await changing;
@@ -421,10 +442,10 @@ private:
         co_return removed;
     }
 
-    // Whoever holds a lost laptop shall not end the account of the phone.
+    // Whoever holds a lost laptop shall neither end the account of the phone nor take it over; nor shall a device that is gone.
     static bool is_companion(const Account& account, std::string_view device) {
         const storage::Device* const found = account.device(device);
-        return found && found->role == storage::DeviceRole::companion;
+        return !found || found->role == storage::DeviceRole::companion;
     }
 
     // The same, from a menu.
@@ -467,7 +488,7 @@ private:
 
     Host& host_;
     Worker& worker_;
-    auth::RateLimit accounts_a_minute_;   // user name and password, on this worker
+    auth::RateLimit accounts_a_minute_, from_one_network_;   // user name and password, on this worker
     // Streams that register, and which number of theirs waits for its PIN, for clients that do not send the form's hidden id.
     std::map<std::weak_ptr<Stream>, Waiting, std::owner_less<>> pending_;
 };

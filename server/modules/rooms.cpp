@@ -27,7 +27,7 @@ public:
             rooms::Rooms& service = *services_.emplace_back(std::make_unique<rooms::Rooms>(host.worker, jid, histories_));
             ServiceOf& entry = host.services[jid];
             entry.disco.identities.push_back({"conference", "text", "Group chats"});   // §6.2
-            for (const std::string_view feature : {xmpp::ns::disco_info, xmpp::ns::disco_items, rooms::ns_muc, xmpp::ns::rsm, rooms::ns_occupant_id,
+            for (const std::string_view feature : {xmpp::ns::disco_info, xmpp::ns::disco_items, rooms::ns_muc, xmpp::ns::rsm, xmpp::ns::occupant_id,
                                                    std::string_view{"http://jabber.org/protocol/muc#stable_id"}})
                 entry.disco.features.emplace_back(feature);
             entry.entities.provide<&rooms::Rooms::take>(&service);

@@ -75,7 +75,7 @@ private:
         if (!success.data.empty()) w.leaf("additional-data", xmpp::base64(success.data));
         w.leaf("authorization-identifier", session ? session->jid().text() : stream->authenticated_as().text());
         w.raw(login.answers);
-        stream->completed_login(w.take());
+        stream->completed_login(w.take(), login.is_resumed);
         for (const auto& then : login.afterwards)
             if (stream->phase() != Stream::Phase::closing) then();
         stream->go_on();

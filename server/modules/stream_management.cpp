@@ -12,6 +12,7 @@
 #include "server/host.h"
 #include "server/log.h"
 #include "server/login_request.h"
+#include "server/message_content.h"
 #include "server/stream.h"
 #include "server/worker.h"
 
@@ -42,6 +43,40 @@ std::string failed(xmpp::Condition condition, std::optional<std::uint32_t> handl
     w.leaf_ns(xmpp::to_string(condition), xmpp::ns::stanzas);
     return w.take();
 }
+
+// Whose sender waits for something: a request, or words that are kept nowhere. Copies of one's own are none.
+bool is_missed(const xmpp::Stanza& stanza, const Session& session) {
+    if (stanza.kind() == xmpp::Kind::iq) return true;
+    if (stanza.kind() != xmpp::Kind::message || stanza.is_error() || stanza.type() == "headline" || stanza.type() == "groupchat") return false;
+    return has_content(stanza) && stanza.from().bare() != session.account().jid().view();
+}
+
+// §5: "the server MAY also include … the value of 'h'" for a session that has timed out: its client need not send again what was
+// taken in. The newest of them are remembered.
+class Expired {
+public:
+    void add(const std::string& id, const Session& session, std::uint32_t handled) {
+        if (sessions_.insert_or_assign(id, Known{session.account().jid(), session.device(), handled}).second) oldest_first_.push_back(id);
+        if (oldest_first_.size() <= most) return;
+        sessions_.erase(oldest_first_.front());
+        oldest_first_.pop_front();
+    }
+    std::optional<std::uint32_t> handled(std::string_view id, const xmpp::Jid& account, const xmpp::SharedText& device) const {
+        const auto found = sessions_.find(std::string{id});
+        const bool is_own = found != sessions_.end() && found->second.account == account && found->second.device == device;
+        return is_own ? std::optional{found->second.handled} : std::nullopt;
+    }
+
+private:
+    static constexpr std::size_t most = 10'000;
+    struct Known {
+        xmpp::Jid account;
+        xmpp::SharedText device;
+        std::uint32_t handled;
+    };
+    std::unordered_map<std::string, Known> sessions_;
+    std::deque<std::string> oldest_first_;
+};
 
 }  // namespace
 
@@ -98,7 +133,7 @@ private:
     };
 
     void offer(Stream& stream, xmpp::XmlWriter& features) {
-        if (stream.phase() == Stream::Phase::bind) features.leaf_ns("sm", sm);
+        if (stream.is_for_sessions() && !state_of(stream)) features.leaf_ns("sm", sm);
     }
 
     State* state_of(Stream& stream) { return stream.session() ? states_[*stream.session()].get() : nullptr; }
@@ -136,6 +171,7 @@ private:
     Worker& worker_;
     SessionSlot<std::unique_ptr<State>> states_;
     std::unordered_map<std::string, std::weak_ptr<Session>> resumable_;   // by SM-ID
+    Expired expired_;
 };
 
 // ---- enabling: §3 ------------------------------------------------------------------------------------------------------
@@ -350,8 +386,9 @@ storage::Task<void> StreamManagement::resume_at_login(LoginRequest& login) {
     if (!asked) co_return;
     auto taking_over = take_over(login.stream.shared_from_this(), asked);
     login.answers += co_await taking_over;
-    if (login.stream.phase() == Stream::Phase::session)
-        login.afterwards.emplace_back([this, &stream = login.stream, h = *number(asked.attr("h"))] { go_on(stream, h); });
+    if (login.stream.phase() != Stream::Phase::session) co_return;
+    login.is_resumed = true;
+    login.afterwards.emplace_back([this, &stream = login.stream, h = *number(asked.attr("h"))] { go_on(stream, h); });
 }
 
 // The stream has the session afterwards, or the answer says why not. Nothing was sent.
@@ -361,7 +398,7 @@ storage::Task<std::string> StreamManagement::take_over(std::shared_ptr<Stream> s
     const std::shared_ptr<Session> session = found == resumable_.end() ? nullptr : found->second.lock();
     // Somebody else's id is as unknown as one that never was.
     if (!session || session->account().jid() != stream->authenticated_as() || session->device() != stream->device())
-        co_return failed(xmpp::Condition::item_not_found);
+        co_return failed(xmpp::Condition::item_not_found, expired_.handled(asked.attr("previd"), stream->authenticated_as(), stream->device()));
 
     // What is being stored was taken in: to answer with less would have the client send it again.
     State* const state = states_[*session].get();
@@ -369,7 +406,7 @@ storage::Task<std::string> StreamManagement::take_over(std::shared_ptr<Stream> s
         const Settled settled{*state};
         co_await settled;
         if (stream->phase() != Stream::Phase::bind) co_return std::string{};
-        if (!resumable_.contains(state->id)) co_return failed(xmpp::Condition::item_not_found);   // its time ran out meanwhile
+        if (!resumable_.contains(state->id)) co_return failed(xmpp::Condition::item_not_found, state->handled());   // its time ran out meanwhile
     }
     if (Stream* const old = session->stream()) {  // its connection is dead and does not know it yet
         old->let_go_of_session();
@@ -387,6 +424,7 @@ void StreamManagement::go_on(Stream& stream, std::uint32_t handled_by_client) {
     const std::shared_ptr<Session> session = stream.session()->shared_from_this();
     State& state = *states_[*session];
     if (!acknowledge(state, stream, handled_by_client)) return;
+    stream.transport().allow_unsent(state.unacked_bytes);
     for (const Unacked& stanza : state.unacked) stream.send(stanza.wire);
     state.asked = false;
     state.ack_wanted = state.settled != state.taken;
@@ -401,17 +439,18 @@ void StreamManagement::go_on(Stream& stream, std::uint32_t handled_by_client) {
     if (session->takes_messages()) session->account().log.catch_up(*session);
 }
 
-// What is logged and was not acked is still behind the device's cursor. A request that nobody will answer is refused.
+// §4: what is logged and was not acked is still behind the device's cursor; of what is not, its sender is told that it did not
+// arrive, unless the client took its leave: it may well have acted on what it did not acknowledge.
 void StreamManagement::ended(Session& session) {
     State* const state = states_[session].get();
     if (!state) return;
-    resumable_.erase(state->id);
+    if (resumable_.erase(state->id) > 0 && !session.has_left()) expired_.add(state->id, session, state->handled());
     for (const auto resumption : std::exchange(state->when_settled, {})) worker_.loop.post([resumption] { resumption.resume(); });
-    for (const Unacked& unacked : state->unacked) {
-        if (unacked.logged_as) continue;
-        const xmpp::Stanza stanza = xmpp::parse_or_empty(unacked.wire.bytes());
-        if (stanza && stanza.kind() == xmpp::Kind::iq)
-            worker_.router.bounce(stanza, session.jid(), xmpp::Condition::recipient_unavailable);
+    const auto unacked = std::exchange(state->unacked, {});   // to be told may be to be sent something more
+    for (const Unacked& each : unacked) {
+        if (each.logged_as || session.has_left()) continue;
+        const xmpp::Stanza stanza = xmpp::parse_or_empty(each.wire.bytes());
+        if (stanza && is_missed(stanza, session)) worker_.router.bounce(stanza, session.jid(), xmpp::Condition::recipient_unavailable);
     }
     state->unacked.clear();
     state->unacked_bytes = 0;

@@ -252,6 +252,7 @@ void Room::change_affiliations(std::vector<AffiliationChange> changes, const std
             for (const AffiliationChange& each : changes) {
                 if (calls_for_invitation(each)) invited.push_back(&each);
                 affiliations_.set(each.jid, each.entry);
+                comes_or_goes(each.jid);
             }
         }
         confirmed(stored);   // first, as the examples have it

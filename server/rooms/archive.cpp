@@ -2,6 +2,7 @@
 // XEP-0313 §6.1.2: what is kept of what is said, and who may read it: who may come in.
 #include "server/archive_protocol.h"
 #include "server/rooms/room.h"
+#include "server/tombstone.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/parser.h"
 
@@ -24,9 +25,12 @@ void Room::read_archive(const Stanza& stanza) {
     around_.read_archive(stanza, config_.is_non_anonymous || affiliation_of(stanza) >= Affiliation::admin || (who && shows_jids_to(*who)));
 }
 
-void Room::remember(std::string_view said, storage::Time when) {
-    if (config_.history == 0 || !config_.is_archived || is_subject_change(xmpp::parse_trusted(said))) return;
-    history_.add(std::string{said}, when, config_.history);
+void Room::remember(const storage::LogEntry& said) {
+    if (config_.history == 0 || !config_.is_archived) return;
+    const Stanza stanza = xmpp::parse_trusted(said.xml.bytes());
+    if (is_subject_change(stanza) || is_tombstone(stanza)) return;
+    history_.add({std::string{said.xml.bytes()}, around_.archive_id(said.id), std::string{author_of(stanza)}},
+                 storage::Time{std::chrono::microseconds{said.id}}, config_.history);
 }
 
 }  // namespace server::rooms

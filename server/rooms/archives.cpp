@@ -22,26 +22,10 @@ using storage::LogEntry;
 using storage::LogId;
 using xmpp::Condition;
 using xmpp::Stanza;
-using xmpp::StanzaError;
 
 namespace {
 
-constexpr std::size_t most_bytes = 512 * 1024;       // of what is said, in one answer
-constexpr unsigned most_asked = 50;                  // requests of one session under way
-
-// An answer is no longer than that; the rest is another page. False: it had to be cut.
-bool shorten(storage::ArchivePage& page, bool from_its_end) {
-    auto& entries = page.entries;
-    if (from_its_end) std::ranges::reverse(entries);
-    std::size_t bytes = 0;
-    auto rest = std::ranges::find_if(entries, [&bytes](const LogEntry& entry) { return (bytes += entry.xml.size()) > most_bytes; });
-    if (rest == entries.begin() && rest != entries.end()) ++rest;
-    const bool fits = rest == entries.end();
-    entries.erase(rest, entries.end());
-    if (from_its_end) std::ranges::reverse(entries);
-    page.is_complete = page.is_complete && fits;
-    return fits;
-}
+constexpr unsigned most_asked = 50;                  // requests of one account under way
 
 std::string with_address(const LogEntry& entry) {
     xmpp::XmlWriter x;
@@ -90,6 +74,19 @@ bool Archives::append(AccountId log, LogId place, const Stanza& said, std::strin
     return !std::exchange(is_refused_, false);
 }
 
+storage::Task<Replaced> Archives::replace(AccountId log, LogId place, Surroundings::Rewritten rewritten) {
+    storage::ArchiveQuery query;
+    query.ids = {place};
+    auto finding = worker_.storage().messages().query(log, std::move(query));
+    const auto found = co_await finding;
+    if (!found) co_return found.error().kind == storage::StorageError::Kind::not_found ? Replaced::not_there : Replaced::not_now;
+    const std::string xml = found->entries.empty() ? std::string{} : rewritten(xmpp::parse_trusted(found->entries.front().xml.bytes()));
+    if (xml.empty()) co_return Replaced::not_there;
+    auto replacing = worker_.storage().messages().replace(log, place, xmpp::Wire{xml});
+    const auto replaced = co_await replacing;
+    co_return replaced ? Replaced::yes : Replaced::not_now;
+}
+
 // ---- read --------------------------------------------------------------------------------------------------------------
 
 storage::Task<storage::Result<std::vector<LogEntry>>> Archives::newest(AccountId log, std::size_t count) {
@@ -103,12 +100,12 @@ storage::Task<storage::Result<std::vector<LogEntry>>> Archives::newest(AccountId
 }
 
 storage::Task<void> Archives::answer(Stanza request, xmpp::Jid room, AccountId log, bool sees_addresses) {
-    const auto asking = asking_.try_emplace(std::string{request.from().text()}).first;
-    if (asking->second >= most_asked) co_return worker_.router.bounce(request, room, {xmpp::ErrorType::wait, Condition::resource_constraint, "One after the other, please."});
-    ++asking->second;
+    const auto asking = asking_.try_emplace(std::string{request.from().bare().text()}).first;
+    if (asking->second.all >= most_asked) co_return worker_.router.bounce(request, room, {xmpp::ErrorType::wait, Condition::resource_constraint, "One after the other, please."});
+    ++asking->second.all;
     auto replying = reply_to(request, room, log, sees_addresses);
     const IqReply reply = co_await replying;
-    if (--asking->second == 0) asking_.erase(asking);
+    if (--asking->second.all == 0) asking_.erase(asking);
     worker_.router.answer(request, room, reply);
 }
 
@@ -137,13 +134,17 @@ storage::Task<IqReply> Archives::query(Stanza request, xmpp::Jid room, AccountId
     if (!parsed) co_return IqReply{parsed.error()};
     const ArchiveQuestion question = std::move(*parsed);
     if (question.query.with && !sees_addresses) co_return IqReply{Condition::forbidden};   // §4.1.1
+    const bool is_search = question.query.is_search();
+    unsigned& searches = asking_.find(request.from().bare().text())->second.searches;
+    if (is_search && searches >= most_searches) co_return IqReply{too_many_searches()};
+    searches += is_search ? 1 : 0;
     auto asking = worker_.storage().messages().query(log, question.query);
     auto answer = co_await asking;
+    searches -= is_search ? 1 : 0;
     if (!answer && answer.error().kind == storage::StorageError::Kind::not_found) co_return IqReply{Condition::item_not_found};
     if (!answer) co_return IqReply{answer.error()};
     storage::ArchivePage page = std::move(*answer);
-    if (!shorten(page, question.query.backwards) && !question.query.ids.empty())
-        co_return IqReply{StanzaError{Condition::not_acceptable, "Too much at once."}};
+    if (!question.query.ids.empty() && !page.is_complete) co_return IqReply{too_much()};
 
     const std::string end = protocol_.fin(log, page);
     if (question.is_flipped) std::ranges::reverse(page.entries);   // §4.3.4
@@ -151,10 +152,11 @@ storage::Task<IqReply> Archives::query(Stanza request, xmpp::Jid room, AccountId
     for (const LogEntry& entry : page.entries) {
         xmpp::XmlWriter w;
         w.open("message").attr("from", room.text());
-        w.raw(sees_addresses ? protocol_.result(question, entry, with_address(entry)) : protocol_.result(question, entry, entry.xml.bytes()));
+        const bool tells_address = sees_addresses && entry.peer != room;   // what the room itself says has none
+        w.raw(tells_address ? protocol_.result(question, entry, with_address(entry)) : protocol_.result(question, entry, entry.xml.bytes()));
         results.push_back(std::make_shared<const Copies>(w.take()));
     }
-    if (!results.empty()) send_all(worker_, std::move(results), xmpp::Jid{request.from()});
+    if (!results.empty()) hand_out(worker_, std::move(results), xmpp::Jid{request.from()});
     co_return IqReply{end};
 }
 

@@ -60,6 +60,7 @@ void Room::enter(const Stanza& presence, JidView to) {
     const bool is_new_room = is_locked_ && occupants_.empty();
     Seat seat{xmpp::Jid{presence.from()}, around_.home_of(bare), ++seats_given_, passed_to_others(presence, nullptr)};
 
+    comes_or_goes(bare);
     std::vector<unsigned> codes = codes_of_entry();
     if (is_new_room) codes.push_back(201);                // §10.1.1
     if (Occupant* const there = occupants_.find(to.resourcepart())) {   // §7.2.8: another session of the same

@@ -53,29 +53,36 @@ std::string stamped(std::string_view message, xmpp::Time when, const std::string
     return xml;
 }
 
-void History::add(std::string message, xmpp::Time when, std::size_t most) {
-    if (message.size() > largest) return;
+void History::add(Said said, xmpp::Time when, std::size_t most) {
+    if (said.xml.size() > largest) return;
     if (entries_.empty()) place_ = all_.by_use_.insert(all_.by_use_.end(), this);
     else all_.by_use_.splice(all_.by_use_.end(), all_.by_use_, place_);
-    entries_.push_back({std::move(message), when, nullptr});
-    bytes_ += entries_.back().message.size();
+    entries_.push_back({std::move(said), when, nullptr});
+    bytes_ += entries_.back().said.xml.size();
     all_.bytes_ += entries_.back().bytes();
     trim(most);
     all_.make_room();
 }
 
 // Stamped ones are there twice more, as text and as a stanza.
-std::size_t History::Entry::bytes() const { return sizeof *this + message.size() + (stamped ? 2 * stamped->xml().size() : 0); }
+std::size_t History::Entry::bytes() const { return sizeof *this + said.xml.size() + said.id.size() + said.author.size() + (stamped ? 2 * stamped->xml().size() : 0); }
 
 History::~History() {
     while (!entries_.empty()) forget_oldest();
 }
 
-void History::forget_oldest() {
-    bytes_ -= entries_.front().message.size();
-    all_.bytes_ -= entries_.front().bytes();
-    entries_.pop_front();
+void History::forget(std::deque<Entry>::iterator entry) {
+    bytes_ -= entry->said.xml.size();
+    all_.bytes_ -= entry->bytes();
+    entries_.erase(entry);
     if (entries_.empty()) all_.by_use_.erase(place_);
+}
+
+bool History::forget(std::string_view id, std::string_view author) {
+    const auto found = std::ranges::find(entries_, id, [](const Entry& entry) -> std::string_view { return entry.said.id; });
+    if (found == entries_.end() || (!author.empty() && found->said.author != author)) return false;
+    forget(found);
+    return true;
 }
 
 void Histories::make_room() {
@@ -93,7 +100,7 @@ std::vector<SharedCopies> History::read(const HistoryRequest& request, std::size
     for (auto entry = entries_.rbegin(); entry != entries_.rend() && newest_first.size() < count; ++entry) {
         if (request.since && entry->when < *request.since) break;
         if (!entry->stamped) {
-            entry->stamped = std::make_shared<const Copies>(stamped(entry->message, entry->when, room));
+            entry->stamped = std::make_shared<const Copies>(stamped(entry->said.xml, entry->when, room));
             all_.bytes_ += 2 * entry->stamped->xml().size();
         }
         if (request.characters) {

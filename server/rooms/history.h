@@ -22,6 +22,11 @@ struct HistoryRequest {
     static HistoryRequest parse(const xmpp::Element& history, xmpp::Time now);
 };
 
+// What was said to all: as it was sent, with its 'from'; the id that the room gave it (XEP-0359), and its author's (XEP-0421).
+struct Said {
+    std::string xml, id, author;
+};
+
 class History;
 
 // What the rooms of one worker remember, all together. When it is more than `most` bytes, those lose their oldest that nothing
@@ -47,22 +52,25 @@ public:
     History(const History&) = delete;
     History& operator=(const History&) = delete;
 
-    // `message`: as it was sent to all, with its 'from'. The oldest are forgotten when there are more
-    // than so many, or more than 256 KiB; what is longer than 64 KiB is not remembered.
-    void add(std::string message, xmpp::Time when, std::size_t most);
+    // The oldest are forgotten when there are more than so many, or more than 256 KiB; what is longer than 64 KiB is not
+    // remembered.
+    void add(Said said, xmpp::Time when, std::size_t most);
     // At most so many, each stamped (XEP-0203) by the room.
     std::vector<SharedCopies> read(const HistoryRequest& request, std::size_t most, const std::string& room);
     void trim(std::size_t most);
+    // What has that id, if that author said it; empty: whoever did. False: it is not there.
+    bool forget(std::string_view id, std::string_view author);
 
 private:
     friend class Histories;
     struct Entry {
-        std::string message;
+        Said said;
         xmpp::Time when;
         SharedCopies stamped;    // once somebody asked
         std::size_t bytes() const;
     };
-    void forget_oldest();
+    void forget(std::deque<Entry>::iterator entry);
+    void forget_oldest() { forget(entries_.begin()); }
 
     Histories& all_;
     std::list<History*>::iterator place_;   // there, unless it is empty

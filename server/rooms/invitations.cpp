@@ -141,8 +141,7 @@ void Room::ask_for_voice(const Stanza& stanza, const xmpp::DataForm& form) {
     w.open("message").attr("from", jid_.text());
     question.write(w);
     const auto copies = std::make_shared<const Copies>(w.take());
-    for (const Occupant* const moderator : occupants_.with(Role::moderator))
-        for (const Seat& seat : moderator->seats) around_.send_all({copies}, seat.jid);
+    for (const Occupant* const moderator : occupants_.with(Role::moderator)) around_.send_once(copies, sessions_of(*moderator));
 }
 
 }  // namespace server::rooms

@@ -48,6 +48,7 @@ void Room::failed(const Stanza& error) {
 
 // The other sessions of that nickname stay.
 void Room::remove_seat(Occupant& who, xmpp::JidView full, const Tidings& tidings, const Stanza& farewell) {
+    comes_or_goes(who.bare());
     if (who.seats.size() == 1) return remove(who, tidings, farewell);
     const bool was_foremost = who.foremost().jid.view() == full;
     Occupant leaver = who;
@@ -68,6 +69,7 @@ void Room::remove(Occupant& who, const Tidings& tidings, const Stanza& farewell)
 void Room::remove(const std::vector<Leaver>& leavers, const std::function<void()>& before_others_hear) {
     std::vector<std::pair<Occupant, const Tidings*>> seen;
     for (const Leaver& each : leavers) {
+        comes_or_goes(each.who->bare());
         tell_itself(*each.who, {}, Says::unavailable, each.tidings);
         if (is_broadcast(*each.who)) seen.emplace_back(*each.who, &each.tidings);
         occupants_.remove(*each.who);
@@ -91,7 +93,7 @@ void Room::remove_all(std::string_view destroy, const Tidings& tidings) {
         w.open("item").attr("affiliation", "none").attr("role", "none").close().raw(destroy);
         w.open("status").attr("code", std::uint64_t{110}).close();
         for (const unsigned code : tidings.codes) w.open("status").attr("code", std::uint64_t{code}).close();
-        w.close().open("occupant-id", ns_occupant_id).attr("id", who->id);
+        w.close().open("occupant-id", xmpp::ns::occupant_id).attr("id", who->id);
         const auto copies = std::make_shared<const Copies>(w.take());
         for (const Seat& seat : who->seats) around_.send_all({copies}, seat.jid);
         occupants_.remove(*who);

@@ -3,6 +3,7 @@
 #include "server/account_log.h"
 #include "server/message_content.h"
 #include "server/rooms/room.h"
+#include "server/tombstone.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/xml_writer.h"
 
@@ -16,9 +17,10 @@ namespace {
 
 constexpr std::size_t longest_subject = 2000;   // bytes, in all languages
 
-// What says nothing by itself (XEP-0160 §3), and what asks for it (XEP-0334 §4), is not remembered.
+// What says nothing by itself (XEP-0160 §3), and what asks for it (XEP-0334 §4), is not remembered; what takes something back
+// always is (XEP-0424 §5).
 bool is_worth_keeping(const Stanza& message) {
-    return has_content(message) && !has_hint(message, "no-store") && !has_hint(message, "no-permanent-store");
+    return is_retraction(message) || (has_content(message) && !has_hint(message, "no-store") && !has_hint(message, "no-permanent-store"));
 }
 
 }  // namespace
@@ -43,27 +45,39 @@ void Room::say(const Stanza& stanza) {
     if (is_locked_) return refuse(stanza, jid_, Condition::item_not_found);   // §17.2, rule 3
     if (is_subject_change(stanza)) return change_subject(*who, stanza);
     if (!has_voice(*who)) return refuse(stanza, jid_, Condition::forbidden);
+    if (is_retraction(stanza)) return retract(stanza, *who);
+    pass_on(stanza, *who);
+}
 
+void Room::pass_on(const Stanza& stanza, const Occupant& from) {
     const bool is_kept = is_worth_keeping(stanza);
     const storage::LogId place = is_kept && keeps_archive() ? around_.next_place() : 0;
-    std::string xml = passed_on(stanza, *who, new_stanza_id(place));
+    std::string id = new_id(place);
+    std::string xml = passed_on(stanza, from, stanza_id(id));
     if (place != 0 && !around_.keep(place, stanza, xml)) return refuse(stanza, jid_, AccountLog::not_stored);
     const auto copies = std::make_shared<const Copies>(xml);
-    tell_all(copies, copies);
-    if (is_kept && config_.history > 0) history_.add(std::move(xml), around_.now(), config_.history);
+    tell_all(copies, copies, {}, stanza.from().bare());
+    if (is_kept && config_.is_persistent && deserves_attention(stanza) && !is_retraction(stanza)) tell_absent(copies, stanza.from().bare());
+    if (is_kept && config_.history > 0) history_.add({std::move(xml), std::move(id), from.id}, around_.now(), config_.history);
 }
 
-// XEP-0359 §3; what is archived bears its place there (XEP-0313 §3.5).
-std::string Room::new_stanza_id(storage::LogId place) const {
+// What is archived bears its place there (XEP-0313 §3.5).
+std::string Room::new_id(storage::LogId place) const { return place != 0 ? around_.archive_id(place) : around_.new_id(); }
+
+// XEP-0359 §3
+std::string Room::stanza_id(std::string_view id) const {
     xmpp::XmlWriter w;
-    w.open("stanza-id", xmpp::ns::stanza_id).attr("by", jid_.text()).attr("id", place != 0 ? around_.archive_id(place) : around_.new_id());
+    w.open("stanza-id", xmpp::ns::stanza_id).attr("by", jid_.text()).attr("id", id);
     return w.take();
 }
+
+// XEP-0421
+std::string_view author_of(const Stanza& said) { return said.child("occupant-id", xmpp::ns::occupant_id).attr("id"); }
 
 // From the occupant, without what only the room may say; `more`: XML behind its payload.
 std::string Room::passed_on(const Stanza& stanza, const Occupant& from, std::string_view more) const {
     xmpp::XmlWriter w;
-    w.open("occupant-id", ns_occupant_id).attr("id", from.id).close().raw(more);
+    w.open("occupant-id", xmpp::ns::occupant_id).attr("id", from.id).close().raw(more);
     const std::string appended = w.take();
     Stanza::Rewrite rewrite;
     rewrite.from = from.address;
@@ -89,9 +103,9 @@ void Room::change_subject(const Occupant& who, const Stanza& stanza) {
         if (size > longest_subject) return refuse(stanza, jid_, {Condition::policy_violation, "This subject is too long."});
         w.open("subject").attr_if("xml:lang", child.lang()).text(text).close();
     }
-    w.open("occupant-id", ns_occupant_id).attr("id", who.id).close();
+    w.open("occupant-id", xmpp::ns::occupant_id).attr("id", who.id).close();
     const storage::LogId place = keeps_archive() ? around_.next_place() : 0;
-    if (place != 0) w.raw(new_stanza_id(place));
+    if (place != 0) w.raw(stanza_id(around_.archive_id(place)));
     const std::string xml = w.take();
     Change change;
     change.subject = stamped(xml, around_.now(), jid_.text());

@@ -11,6 +11,12 @@ Seat* Occupant::seat(xmpp::JidView full) {
     return found == seats.end() ? nullptr : &*found;
 }
 
+std::vector<xmpp::Jid> sessions_of(const Occupant& who) {
+    std::vector<xmpp::Jid> sessions;
+    for (const Seat& seat : who.seats) sessions.push_back(seat.jid);
+    return sessions;
+}
+
 Occupant* Occupants::find(std::string_view nick) const {
     const auto found = by_nick_.find(nick);
     return found == by_nick_.end() ? nullptr : found->second.get();

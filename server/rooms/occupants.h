@@ -42,6 +42,8 @@ struct Occupant {
     void changed() { shown = shown_with_jid = nullptr; }
 };
 
+std::vector<xmpp::Jid> sessions_of(const Occupant& who);
+
 class Occupants {
 public:
     std::size_t size() const { return by_nick_.size(); }

@@ -24,7 +24,7 @@ std::string Room::presence_of(const Occupant& who, const Stanza& said, Says says
     if (to_itself) write(110);
     std::ranges::for_each(tidings.codes, write);
     if (to_itself) std::ranges::for_each(tidings.own_codes, write);
-    w.close().open("occupant-id", ns_occupant_id).attr("id", who.id).close();
+    w.close().open("occupant-id", xmpp::ns::occupant_id).attr("id", who.id).close();
     const std::string more = w.take();
 
     std::string xml;
@@ -49,17 +49,15 @@ SharedCopies Room::shown(Occupant& who, bool with_jid) {
     return made;
 }
 
-void Room::tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except) {
+void Room::tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except, xmpp::JidView by) {
     for (const Occupants::Hearers& there : occupants_.hearers())
-        around_.announce(there.home, {there.audience, to_moderators, to_others, except});
+        around_.announce(there.home, {there.audience, to_moderators, to_others, except, xmpp::Jid{by}});
 }
 
 void Room::tell_others(const Occupant& who, const Stanza& said, Says says, const Tidings& tidings) {
     const auto made = [&](bool with_jid) { return std::make_shared<const Copies>(presence_of(who, said, says, with_jid, tidings, false)); };
     const SharedCopies full = made(true);
-    std::vector<xmpp::Jid> except;
-    for (const Seat& seat : who.seats) except.push_back(seat.jid);
-    tell_all(full, config_.is_non_anonymous ? full : made(false), std::move(except));
+    tell_all(full, config_.is_non_anonymous ? full : made(false), sessions_of(who));
 }
 
 void Room::tell_itself(const Occupant& who, const Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but) {
@@ -74,9 +72,7 @@ void Room::tell_itself(const Occupant& who, const Stanza& said, Says says, const
 void Room::show(Occupant& who, const Tidings& tidings, const xmpp::Jid* welcomed) {
     const bool is_plain = tidings.codes.empty() && tidings.reason.empty() && tidings.actor.empty();
     if (is_broadcast(who) && is_plain) {
-        std::vector<xmpp::Jid> except;
-        for (const Seat& seat : who.seats) except.push_back(seat.jid);
-        tell_all(shown(who, true), shown(who, config_.is_non_anonymous), std::move(except));
+        tell_all(shown(who, true), shown(who, config_.is_non_anonymous), sessions_of(who));
     } else if (is_broadcast(who)) {
         tell_others(who, who.foremost().presence, Says::available, tidings);
     }

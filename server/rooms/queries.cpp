@@ -2,6 +2,7 @@
 // XEP-0045 §6.4–§6.6, §7.10–§7.12: what anybody may ask of a room, and registering a nickname with it.
 #include "server/archive_protocol.h"
 #include "server/rooms/room.h"
+#include "server/tombstone.h"
 #include "xmpp/data_form.h"
 #include "xmpp/namespaces.h"
 #include "xmpp/parser.h"
@@ -42,7 +43,8 @@ xmpp::DataForm info_form(const RoomConfig& config, std::string_view subject, std
 
 std::vector<std::string_view> features_of(const RoomConfig& config) {
     return {ns_muc, "http://jabber.org/protocol/muc#stable_id", "http://jabber.org/protocol/muc#self-ping-optimization",
-            "http://jabber.org/protocol/muc#request", xmpp::ns::disco_info, xmpp::ns::disco_items, ns_register, xmpp::ns::stanza_id, ns_occupant_id,
+            "http://jabber.org/protocol/muc#request", xmpp::ns::disco_info, xmpp::ns::disco_items, ns_register, xmpp::ns::stanza_id, xmpp::ns::occupant_id,
+            ns_retract, ns_moderate,
             config.has_password ? "muc_passwordprotected" : "muc_unsecured",
             config.is_public ? "muc_public" : "muc_hidden",
             config.is_persistent ? "muc_persistent" : "muc_temporary",
@@ -68,6 +70,7 @@ void Room::iq(const Stanza& stanza, JidView to) {
     if (stanza.type() == "set" && payload.is("query", ns_muc_admin)) return administer(stanza, payload);
     if (stanza.type() == "set" && payload.is("query", ns_muc_owner)) return own(stanza, payload);
     if (stanza.type() == "set" && payload.is("query", ns_register)) return register_nick(stanza, payload);
+    if (stanza.type() == "set" && payload.is("moderate", ns_moderate)) return moderate(stanza, payload);
     if (payload.ns() == ns_mam) return read_archive(stanza);
     around_.answer(stanza, to, reply(stanza, payload));
 }
@@ -97,8 +100,10 @@ IqReply Room::info(const Stanza& stanza, const Element& query) const {
     if (!node.empty()) return Condition::item_not_found;
     w.open("identity").attr("category", "conference").attr("type", "text").attr("name", config_.name.empty() ? jid_.localpart() : config_.name).close();
     for (const std::string_view feature : features_of(config_)) w.open("feature").attr("var", feature).close();
-    if (keeps_archive())
+    if (keeps_archive()) {
         for (const std::string_view feature : ArchiveProtocol::features()) w.open("feature").attr("var", feature).close();
+        w.open("feature").attr("var", retract_tombstones).close();
+    }
     // §14.4: what is spoken of is told to those alone who may come in.
     const bool may_know = config_.is_public && !config_.is_members_only && !config_.has_password;
     const auto is_known = [&] { return affiliation_of(stanza) >= Affiliation::member || occupants_.of(stanza.from().bare()); };

@@ -39,6 +39,7 @@ const Occupant* Room::occupant_of(const Stanza& stanza) const {
 void Room::account_removed(const xmpp::Jid& account) {
     if (!affiliations_.find(account)) return;
     affiliations_.set(account, {});
+    comes_or_goes(account);
     apply(AffiliationChange{account, {}, {}}, {});
 }
 
@@ -80,7 +81,7 @@ std::string Room::id_of(JidView bare) const { return auth::token(auth::hmac(stor
 
 bool is_for_the_room_to_say(const xmpp::Element& child, const void* context) {
     const xmpp::Jid& room = *static_cast<const xmpp::Jid*>(context);
-    if (child.ns() == ns_occupant_id || child.ns() == ns_muc || child.ns() == xmpp::ns::muc_user) return true;
+    if (child.ns() == xmpp::ns::occupant_id || child.ns() == ns_muc || child.ns() == xmpp::ns::muc_user) return true;
     if (child.is("stanza-id", xmpp::ns::stanza_id)) return xmpp::names(child.attr("by"), room);
     return child.is("delay", xmpp::ns::delay) && (child.attr("from").empty() || xmpp::names(child.attr("from"), room));
 }

@@ -2,7 +2,8 @@
 // XEP-0045 1.35: a room as an actor. It lives on the worker of its bare JID, takes one stanza after the other, and knows
 // who is there and who is what. By concern: entering.cpp (§7.2, §7.6), leaving.cpp (§7.14, §8.2, §11), presence.cpp (what
 // others see), messages.cpp (§7.4, §8.1), whispers.cpp (§7.5, §17.4), invitations.cpp (§7.8, §7.13), queries.cpp (§6, §7.10),
-// admin.cpp (§8, §9), owner.cpp (§10), archive.cpp (XEP-0313).
+// admin.cpp (§8, §9), owner.cpp (§10), archive.cpp (XEP-0313), retraction.cpp (XEP-0424, XEP-0425),
+// absent.cpp (members whose phones are to be woken).
 // Leaves out approval of registrations; XEP-0421 and XEP-0410 are part of it.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "server/iq.h"
@@ -30,7 +32,7 @@ namespace server::rooms {
 inline constexpr std::string_view ns_muc = "http://jabber.org/protocol/muc";
 inline constexpr std::string_view ns_muc_admin = "http://jabber.org/protocol/muc#admin";
 inline constexpr std::string_view ns_muc_owner = "http://jabber.org/protocol/muc#owner";
-inline constexpr std::string_view ns_occupant_id = "urn:xmpp:occupant-id:0";
+inline constexpr std::string_view ns_moderate = "urn:xmpp:message-moderate:1";
 inline constexpr std::size_t longest_presence = 4096;      // bytes, of an occupant's
 inline constexpr std::size_t most_presences = 1'000'000;   // that one request may cause
 inline constexpr std::string_view muc_child = "<x xmlns='http://jabber.org/protocol/muc'/>";   // beside errors of entering (§7.2)
@@ -51,7 +53,7 @@ public:
     void found(const xmpp::Jid& founder);
     // As it was stored.
     void restore(RoomConfig config, std::string subject, Affiliations affiliations);
-    void remember(std::string_view said, storage::Time when);   // of its archive, oldest first
+    void remember(const storage::LogEntry& said);         // of its archive, oldest first
 
     // What somebody sent to it, or to an occupant of it.
     void take(const xmpp::Stanza& stanza, xmpp::JidView to);
@@ -111,7 +113,8 @@ private:
         for (const Role role : {Role::moderator, Role::participant, Role::visitor})
             if (config_.broadcast.contains(role)) std::ranges::for_each(occupants_.with(role), visit);
     }
-    void tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except = {});
+    // `by`: the account whose words these are.
+    void tell_all(SharedCopies to_moderators, SharedCopies to_others, std::vector<xmpp::Jid> except = {}, xmpp::JidView by = {});
     void tell_others(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings);
     void tell_itself(const Occupant& who, const xmpp::Stanza& said, Says says, const Tidings& tidings, const xmpp::Jid* but = nullptr);
     bool shows_jids_to(const Occupant& who) const { return config_.is_non_anonymous || who.role == Role::moderator; }
@@ -119,9 +122,11 @@ private:
     // messages.cpp
     void message(const xmpp::Stanza& stanza, xmpp::JidView to);
     void say(const xmpp::Stanza& stanza);
+    void pass_on(const xmpp::Stanza& stanza, const Occupant& from);
     void change_subject(const Occupant& who, const xmpp::Stanza& stanza);
     SharedCopies current_subject() const;
-    std::string new_stanza_id(storage::LogId place) const;
+    std::string new_id(storage::LogId place) const;
+    std::string stanza_id(std::string_view id) const;
     std::string passed_on(const xmpp::Stanza& stanza, const Occupant& from, std::string_view more) const;
     bool has_voice(const Occupant& who) const { return who.role >= Role::participant || !config_.is_moderated; }
 
@@ -129,6 +134,16 @@ private:
     bool keeps_archive() const { return config_.is_archived && around_.has_archive(); }
     bool may_read_archive(const xmpp::Stanza& stanza) const;
     void read_archive(const xmpp::Stanza& stanza);
+
+    // retraction.cpp
+    void retract(const xmpp::Stanza& stanza, const Occupant& who);
+    void moderate(const xmpp::Stanza& stanza, const xmpp::Element& moderate);
+    void take_back(const std::string& original, const std::string& author, const std::string& retracted, std::function<void(Replaced)> then);
+    void announce_retraction(std::string_view id, std::string_view original, std::string_view by);
+
+    // absent.cpp
+    void tell_absent(const SharedCopies& said, xmpp::JidView by);
+    void comes_or_goes(xmpp::JidView bare);
 
     // whispers.cpp: to one occupant
     void whisper(const xmpp::Stanza& stanza, xmpp::JidView to);
@@ -205,6 +220,9 @@ private:
     History history_{around_.histories()};
     std::string subject_;                // the message that set it, stamped; empty: nobody has
     std::deque<Invitation> invitations_;   // that may be declined, oldest first
+    std::unordered_map<std::string, storage::Time> told_absent_;   // members, and when: absent.cpp
+    storage::Time nobody_to_tell_until_{};
+    std::string speaker_not_told_;         // but for that one, when another speaks
     std::uint64_t seats_given_ = 0;
     bool is_locked_ = false;
     bool has_owner_ = false;             // so far as occupants know
@@ -222,6 +240,9 @@ std::string no_occupant(xmpp::JidView address, Affiliation affiliation);
 
 // What somebody says of it, cut to 300 bytes.
 std::string reason_of(const xmpp::Element& parent, std::string_view ns);
+
+// The occupant-id of who said what the room passed on (XEP-0421).
+std::string_view author_of(const xmpp::Stanza& said);
 
 // §8.1
 bool is_subject_change(const xmpp::Stanza& message);

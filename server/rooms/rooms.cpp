@@ -61,7 +61,7 @@ public:
         room_->restore(std::move(config), std::move(stored.subject), std::move(affiliations));
         for (const storage::LogEntry& entry : newest) {
             last_place_ = entry.id;
-            room_->remember(entry.xml.bytes(), storage::Time{std::chrono::microseconds{entry.id}});
+            room_->remember(entry);
         }
     }
 
@@ -112,6 +112,10 @@ public:
         server::announce(worker(), *worker().server.workers()[home], std::move(announcement));
     }
     void send_all(std::vector<SharedCopies> stanzas, const xmpp::Jid& to) override { server::send_all(worker(), std::move(stanzas), to); }
+    void send_once(SharedCopies stanza, std::vector<xmpp::Jid> sessions) override { server::send_once(worker(), std::move(stanza), std::move(sessions)); }
+    void tell_missed(std::size_t home, std::vector<xmpp::Jid> accounts, SharedCopies message) override {
+        server::tell_missed(worker(), *worker().server.workers()[home], std::move(accounts), std::move(message));
+    }
     void send(std::string_view xml, JidView to) override { worker().router.send_xml(xml, to); }
     void bounce(const Stanza& stanza, JidView asked, const StanzaError& error) override { worker().router.bounce(stanza, asked, error); }
     void answer(const Stanza& request, JidView asked, const IqReply& reply) override { worker().router.answer(request, asked, reply); }
@@ -124,6 +128,12 @@ public:
     bool keep(storage::LogId place, const Stanza& said, std::string_view xml) override { return service_.archives_.append(log_, place, said, xml); }
     void read_archive(const Stanza& request, bool sees_addresses) override {
         worker().spawn("reading a room's archive", service_.archives_.answer(request, jid_, log_, sees_addresses));
+    }
+
+    std::optional<storage::LogId> archive_place(std::string_view id) override { return service_.archives_.place(log_, id); }
+    void replace(storage::LogId place, Rewritten rewritten, std::function<void(Replaced)> then) override {
+        is_storing_ = true;
+        worker().spawn("replacing what was said", write_over(place, std::move(rewritten), std::move(then)));
     }
 
     void store(Change change, std::function<void(bool)> then) override {
@@ -158,18 +168,25 @@ private:
     }
 
     storage::Task<void> write(Change change, std::function<void(bool)> then) {
+        const std::shared_ptr<Receipt> receipt = Receipt::current();
         const bool is_removal = change.is_removal;
         if (!is_removal && !is_stored_) {   // §10.1.1: what was made on other workers meanwhile counts as well
             auto counting = worker().storage().rooms().count_founded(*xmpp::Jid::parse(founder_));
             const auto stored = co_await counting;
-            if (!stored || *stored >= rules().per_account) co_return written(false, then);
+            if (!stored || *stored >= rules().per_account) co_return written(receipt, [&] { then(false); });
         }
         auto writing = write_to_storage(change);
         const auto result = co_await writing;
         if (result) service_.count_temporary(*this, is_removal, is_stored_);
         else log::warn("a room is not stored", {{"room", jid_.text()}, {"why", result.error().text}});
         if (result) is_stored_ = !is_removal;
-        written(result.ok(), then);
+        written(receipt, [&] { then(result.ok()); });
+    }
+    storage::Task<void> write_over(storage::LogId place, Rewritten rewritten, std::function<void(Replaced)> then) {
+        const std::shared_ptr<Receipt> receipt = Receipt::current();
+        auto replacing = service_.archives_.replace(log_, place, std::move(rewritten));
+        const Replaced replaced = co_await replacing;
+        written(receipt, [&] { then(replaced); });
     }
     storage::Task<storage::Result<void>> write_to_storage(const Change& change) {
         auto& rooms = worker().storage().rooms();
@@ -183,10 +200,14 @@ private:
         log_ = *log;
         co_return storage::Result<void>{};
     }
-    void written(bool stored, const std::function<void(bool)>& then) {
+    template <class Then>
+    void written(const std::shared_ptr<Receipt>& receipt, Then then) {
         is_storing_ = false;
         const bool was_working = std::exchange(is_working_, true);
-        then(stored);
+        {
+            const Receipt::Scope because{receipt};
+            then();
+        }
         is_working_ = was_working;
         work();
     }

@@ -27,6 +27,8 @@ struct Change {
     bool is_removal = false;                 // nothing of it is to be kept
 };
 
+enum class Replaced : std::uint8_t { yes, not_there, not_now };   // not_now: the storage did not answer
+
 class Surroundings {
 public:
     virtual ~Surroundings() = default;
@@ -40,6 +42,8 @@ public:
 
     virtual void announce(std::size_t home, Announcement announcement) = 0;
     virtual void send_all(std::vector<SharedCopies> stanzas, const xmpp::Jid& to) = 0;   // to a session
+    virtual void send_once(SharedCopies stanza, std::vector<xmpp::Jid> sessions) = 0;    // of one account
+    virtual void tell_missed(std::size_t home, std::vector<xmpp::Jid> accounts, SharedCopies message) = 0;
     virtual void send(std::string_view xml, xmpp::JidView to) = 0;               // to anybody, by the route
     virtual void bounce(const xmpp::Stanza& stanza, xmpp::JidView asked, const xmpp::StanzaError& error) = 0;
     virtual void answer(const xmpp::Stanza& request, xmpp::JidView asked, const IqReply& reply) = 0;
@@ -51,6 +55,11 @@ public:
     // `said`: what its sender sent, `xml`: what all get of it. False: it is refused at once; later the sender is told.
     virtual bool keep(storage::LogId place, const xmpp::Stanza& said, std::string_view xml) = 0;
     virtual void read_archive(const xmpp::Stanza& request, bool sees_addresses) = 0;   // answers it
+    virtual std::optional<storage::LogId> archive_place(std::string_view id) = 0;      // that archive_id() made
+    // What `rewritten` makes of what is kept there takes its place; an empty text: it is not there, or stays. Until `then` has
+    // been called nothing else comes to the room.
+    using Rewritten = std::function<std::string(const xmpp::Stanza&)>;
+    virtual void replace(storage::LogId place, Rewritten rewritten, std::function<void(Replaced)> then) = 0;
 
     // Of a persistent room, or one that becomes so. Until `then` has been called nothing else comes to the room.
     virtual void store(Change change, std::function<void(bool stored)> then) = 0;

@@ -67,14 +67,13 @@ void Room::whisper(const Stanza& stanza, JidView to) {
     }
     // To these sessions and no others of their accounts; who is gone is found out by it.
     const auto copies = std::make_shared<const Copies>(stanza.is_error() ? passed_error(stanza, *from) : passed_on(stanza, *from, "<x xmlns='http://jabber.org/protocol/muc#user'/>"));
-    const std::vector<Seat> seats = addressee->seats;
-    for (const Seat& seat : seats) around_.send_all({copies}, seat.jid);
+    around_.send_once(copies, sessions_of(*addressee));
 }
 
 std::string Room::passed_error(const Stanza& stanza, const Occupant& from) const {
     xmpp::XmlWriter w;
     w.open("message").attr("type", "error").attr_if("id", stanza.id()).attr("from", from.address.text()).raw(error_alone(stanza));
-    w.open("occupant-id", ns_occupant_id).attr("id", from.id);
+    w.open("occupant-id", xmpp::ns::occupant_id).attr("id", from.id);
     return w.take();
 }
 

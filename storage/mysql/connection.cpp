@@ -72,6 +72,11 @@ public:
         sql::Rows rows = query("SELECT LAST_INSERT_ID()");
         return rows.next() ? rows.natural(0) : 0;
     }
+    void limit_time(std::optional<std::chrono::milliseconds> most) override {
+        const auto milliseconds = most.value_or(std::chrono::milliseconds{0}).count();   // 0: no limit
+        if (is_mariadb_) execute("SET SESSION max_statement_time = " + std::to_string(static_cast<double>(milliseconds) / 1000));
+        else execute("SET SESSION max_execution_time = " + std::to_string(milliseconds));
+    }
     std::string describe() override {
         sql::Rows rows = query("SELECT VERSION()");
         const std::string version = rows.next() ? rows.text(0) : "?";
@@ -87,6 +92,7 @@ public:
         execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
         execute("SET SESSION innodb_lock_wait_timeout = 5");
         execute("SET SESSION autocommit = 1");
+        is_mariadb_ = !describe().starts_with("MySQL ");
         if (must_be_encrypted) check_encryption();
         sql::Rows rows = query("SELECT @@max_allowed_packet");
         if (rows.next())
@@ -129,6 +135,7 @@ private:
     std::unique_ptr<::sql::Connection> connection_;
     std::size_t largest_value_ = 1U << 20U;
     bool in_transaction_ = false;
+    bool is_mariadb_ = false;
 };
 
 void MysqlStatement::start(std::span<const Value> values) {

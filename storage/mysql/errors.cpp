@@ -64,6 +64,8 @@ Kind kind_of(int code, std::string_view text) {
         case 1317:
         case 3100:
         case 3101: return Kind::busy;  // group replication took the transaction back
+        case 1969:
+        case 3024: return Kind::slow;
         case 1021:
         case 1114: return Kind::full;
         case 3:

@@ -317,6 +317,9 @@ public:
                 const Result<void> found = must_match(
                     connection.change("UPDATE accounts SET iterations = iterations WHERE id = ?", {account}));
                 if (!found) return Failure{found.error()};
+                // Another salt came when all devices went: a key that was made for the old one opens nothing.
+                if (!device.linked_by.empty() && !has_device(connection, account, device.linked_by))
+                    return failure(StorageError::Kind::not_found, "who approved the device is gone");
                 Rows rows = connection.query("SELECT COUNT(*) FROM devices WHERE account_id = ?", {account});
                 if (rows.next() && rows.natural(0) >= most) return false;
                 insert(connection, account, device, device.cursor);
@@ -397,6 +400,9 @@ private:
     static Result<void> must_match(std::uint64_t rows) {
         if (rows > 0) return {};
         return failure(StorageError::Kind::not_found, "no such account or device");
+    }
+    static bool has_device(Connection& connection, AccountId account, std::string_view device) {
+        return connection.query("SELECT 1 FROM devices WHERE account_id = ? AND id = ?", {account, device}).next();
     }
     static std::optional<LogId> lowest_cursor(Connection& connection, AccountId account) {
         Rows rows =

@@ -59,19 +59,23 @@ struct Condition {
 };
 
 // Those of the ids that the condition holds for.
-Entries read_these(Connection& connection, AccountId account, const Condition& condition, std::vector<LogId> ids) {
+ArchivePage read_these(Connection& connection, AccountId account, const Condition& condition, std::vector<LogId> ids) {
     const std::string text = concat({entry_columns, condition.text, " AND id = ?"});
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     std::vector<Value> values = condition.values;
     values.emplace_back(LogId{0});
-    Entries entries;
+    ArchivePage page;
+    page.is_complete = true;
     for (const LogId id : ids) {
+        page.is_complete = bytes_of(page.entries) < most_bytes_read;
+        if (!page.is_complete) break;
         values.back() = id;
         for (LogEntry& entry : read_entries(account, connection.query(text, values)))
-            entries.push_back(std::move(entry));
+            page.entries.push_back(std::move(entry));
     }
-    return entries;
+    page.count = page.entries.size();
+    return page;
 }
 
 std::string joined(const std::vector<Jid>& jids) {
@@ -135,12 +139,7 @@ Result<ArchivePage> query_archive(Connection& connection, AccountId account, con
     }
     ArchivePage page;
     Condition condition{account, query};
-    if (!query.ids.empty()) {
-        page.entries = read_these(connection, account, condition, query.ids);
-        page.is_complete = true;
-        page.count = page.entries.size();
-        return page;
-    }
+    if (!query.ids.empty()) return read_these(connection, account, condition, query.ids);
     if (query.is_counted) {
         Rows rows = connection.query(concat({"SELECT COUNT(*) FROM message_log ", condition.text}), condition.values);
         if (rows.next()) page.count = rows.natural(0);
@@ -148,9 +147,9 @@ Result<ArchivePage> query_archive(Connection& connection, AccountId account, con
     condition.values.emplace_back(query.limit + 1);  // one more tells whether that was all
     const std::string_view order = query.backwards ? " ORDER BY id DESC LIMIT ?" : " ORDER BY id LIMIT ?";
     page.entries =
-        read_entries(account, connection.query(concat({entry_columns, condition.text, order}), condition.values));
-    page.is_complete = page.entries.size() <= query.limit;
-    if (!page.is_complete) page.entries.pop_back();
+        read_entries(account, connection.query(concat({entry_columns, condition.text, order}), condition.values), most_bytes_read);
+    page.is_complete = page.entries.size() <= query.limit && bytes_of(page.entries) < most_bytes_read;
+    if (page.entries.size() > query.limit) page.entries.pop_back();
     if (query.backwards) std::reverse(page.entries.begin(), page.entries.end());
     return page;
 }

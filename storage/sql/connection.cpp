@@ -9,6 +9,7 @@ StorageError to_storage_error(const Error& error) {
     switch (error.kind) {
         case Error::Kind::unreachable:
         case Error::Kind::lost:
+        case Error::Kind::slow:
         case Error::Kind::busy: return {Kind::unavailable, error.text};
         case Error::Kind::full: return {Kind::full, error.text};
         case Error::Kind::duplicate: return {Kind::conflict, error.text};

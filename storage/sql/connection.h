@@ -4,6 +4,7 @@
 // that a piece of work reads straight from top to bottom and whoever runs it looks once, at its end.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,7 @@ struct Error {
         duplicate,  // the key exists
         missing,    // the row that this one belongs to does not exist
         unfit,      // the values do not fit into their columns
+        slow,       // it took longer than it may
         broken,
     };
     Error(Kind k, std::string t) : kind{k}, text{std::move(t)} {}
@@ -145,6 +147,8 @@ public:
         if (!error_) error_.emplace(std::move(error));
     }
 
+    // Of each statement from now on; nullopt: as long as it takes.
+    virtual void limit_time(std::optional<std::chrono::milliseconds> most) = 0;
     virtual std::string describe() = 0;             // engine and version
     virtual std::size_t largest_value() const = 0;  // bytes that one row may bring
     virtual bool in_transaction() const = 0;

@@ -65,7 +65,8 @@ void Database::close() {
 }
 
 bool Database::submit(Request& request) {
-    Pool* const pool = request.access == Access::read && readers_ ? readers_.get() : writers_.get();
+    const bool only_reads = request.access == Access::read || request.access == Access::search;
+    Pool* const pool = only_reads && readers_ ? readers_.get() : writers_.get();
     if (pool && pool->submit(request)) return true;
     request.fail({StorageError::Kind::unavailable, pool ? "too many wait for a connection to the database" : "the storage is closed"});
     return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The door to the database for the interfaces of storage.h: `read`, `set` and `transact` take a piece of SQL
+// The door to the database for the interfaces of storage.h: `read`, `search`, `set` and `transact` take a piece of SQL
 // to a thread that may block and come back with its result; `log` is the writer of the accounts' logs.
 #pragma once
 
@@ -24,6 +24,10 @@ public:
     template <class T, class F>
     Task<Result<T>> read(F work, After after = After::nothing) {
         return ask<T>(Access::read, after, std::move(work));
+    }
+    template <class T, class F>
+    Task<Result<T>> search(F work, After after = After::nothing) {
+        return ask<T>(Access::search, after, std::move(work));
     }
     template <class T, class F>
     Task<Result<T>> set(F work) {
@@ -70,6 +74,9 @@ public:
         const bool keep = result.ok();
         result_.emplace(std::move(result));
         return keep;
+    }
+    std::optional<std::chrono::milliseconds> time_limit() const override {
+        return access == Access::search ? std::optional{database_.options_.longest_search} : std::nullopt;
     }
     void fail(StorageError error) override { result_.emplace(Failure<StorageError>{std::move(error)}); }
 

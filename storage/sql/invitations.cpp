@@ -83,7 +83,10 @@ public:
 
     Task<Result<bool>> use(std::string id) override {
         return database_.transact<bool>([id = std::move(id)](Connection& connection) -> Result<bool> {
-            return connection.change("UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0", {id}) > 0;
+            return connection.change(
+                       "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0 AND (account_id IS NULL OR "
+                       "EXISTS (SELECT 1 FROM accounts a WHERE a.id = invitations.account_id AND a.disabled = 0))",
+                       {id}) > 0;
         });
     }
 

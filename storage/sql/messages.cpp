@@ -17,8 +17,8 @@ constexpr std::string_view was_not_delivered_out_of_turn =
 constexpr std::uint64_t most_looked_through = 10'000;   // entries with a peer, for one with an id that its client made
 
 struct Position {
-    AccountId account;
-    LogId id;
+    AccountId account = 0;
+    LogId id = 0;
 };
 
 // Where the first `limit` entries older than `before` end, in the order of their ids.
@@ -59,43 +59,31 @@ std::string select_delivered_out_of_turn() {
                    all_have("m.account_id", "m.id"), " LIMIT ?"});
 }
 
-// Entries that are kept for devices alone.
+// Entries that are kept for devices alone, from one place to another.
 std::string select_delivered_unarchived() {
-    return concat({"SELECT u.account_id, u.log_id FROM unarchived_entries u WHERE ",
-                   all_have("u.account_id", "u.log_id"), " LIMIT ?"});
+    return concat({"SELECT u.account_id, u.log_id FROM unarchived_entries u WHERE "
+                   "(u.account_id > ? OR (u.account_id = ? AND u.log_id > ?)) AND "
+                   "(u.account_id < ? OR (u.account_id = ? AND u.log_id <= ?)) AND ",
+                   all_have("u.account_id", "u.log_id")});
 }
+
+constexpr std::string_view end_of_unarchived =
+    "SELECT account_id, log_id FROM unarchived_entries WHERE account_id > ? OR (account_id = ? AND log_id > ?) "
+    "ORDER BY account_id, log_id LIMIT 1 OFFSET ?";
 
 // Logs of rooms have no devices that anybody could wait for.
 constexpr std::string_view select_of_rooms =
     "SELECT m.account_id, m.id FROM rooms r JOIN accounts a ON a.domain = r.domain AND a.jid = r.jid "
     "JOIN message_log m ON m.account_id = a.id LIMIT ?";
 
-std::size_t remove_in_turn(Connection& connection, Time unseen, std::size_t limit) {
-    std::vector<Position> ends;  // one for each account
-    {
-        Rows rows = connection.query(select_delivered, {unseen, limit});
-        while (rows.next()) {
-            const Position position{rows.natural(0), rows.natural(1)};
-            if (ends.empty() || ends.back().account != position.account) ends.push_back(position);
-            ends.back().id = position.id;
-        }
-    }
-    std::size_t removed = 0;
-    for (const Position& end : ends) {
-        removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id <= ?",
-                                     {end.account, end.id});
-        connection.change("DELETE FROM delivered_out_of_turn WHERE account_id = ? AND log_id <= ?",
-                          {end.account, end.id});
-    }
-    return removed;
+std::vector<Position> positions(Rows rows) {
+    std::vector<Position> entries;
+    while (rows.next()) entries.push_back({rows.natural(0), rows.natural(1)});
+    return entries;
 }
 
-std::size_t remove_selected(Connection& connection, std::string_view select, std::initializer_list<Value> values) {
-    std::vector<Position> entries;
-    {
-        Rows rows = connection.query(select, values);
-        while (rows.next()) entries.push_back({rows.natural(0), rows.natural(1)});
-    }
+// They were looked for without the right to write, which others need meanwhile. What every device has, it goes on having.
+std::size_t remove_entries(Connection& connection, const std::vector<Position>& entries) {
     std::size_t removed = 0;
     for (const Position& entry : entries) {
         removed += connection.change("DELETE FROM message_log WHERE account_id = ? AND id = ?",
@@ -104,6 +92,36 @@ std::size_t remove_selected(Connection& connection, std::string_view select, std
                           {entry.account, entry.id});
     }
     return removed;
+}
+
+// At most `limit` entries that every device has, in turn or out of turn, and of rooms.
+std::vector<Position> find_delivered(Connection& connection, Time unseen, std::size_t limit) {
+    std::vector<Position> found = positions(connection.query(select_delivered, {unseen, limit}));
+    const auto add = [&](const std::vector<Position>& more) { found.insert(found.end(), more.begin(), more.end()); };
+    if (found.size() < limit)
+        add(positions(connection.query(select_delivered_out_of_turn(), {unseen, unseen, limit - found.size()})));
+    if (found.size() < limit) add(positions(connection.query(select_of_rooms, {limit - found.size()})));
+    return found;
+}
+
+// Some of the entries that are kept for devices alone.
+struct Looked {
+    std::vector<Position> delivered;
+    std::optional<Position> at;   // where the looking ended; none: there are no more behind it
+};
+
+Looked look_behind(Connection& connection, Position after, Time unseen) {
+    constexpr std::size_t looked_at = 5000;
+    constexpr std::uint64_t end = std::numeric_limits<std::int64_t>::max();
+    Looked looked;
+    const auto last = positions(
+        connection.query(end_of_unarchived, {after.account, after.account, after.id, looked_at - 1}));
+    if (!last.empty()) looked.at = last.front();
+    const Position to = looked.at.value_or(Position{end, end});
+    static const std::string text = select_delivered_unarchived();
+    looked.delivered = positions(connection.query(text, {after.account, after.account, after.id, to.account,
+                                                         to.account, to.id, unseen, unseen}));
+    return looked;
 }
 
 class SqlMessages final : public Messages {
@@ -137,15 +155,15 @@ public:
                 static const std::string text =
                     concat({entry_columns, "m WHERE account_id = ? AND id > ? AND direction = 0 AND ",
                             was_not_delivered_out_of_turn, " ORDER BY id LIMIT ?"});
-                return read_entries(account, connection.query(text, {account, after, device, limit}));
+                return read_entries(account, connection.query(text, {account, after, device, limit}), most_bytes_read);
             },
             Database::After::log);
     }
 
     Task<Result<ArchivePage>> query(AccountId account, ArchiveQuery query) override {
-        return database_.read<ArchivePage>(
-            [account, query = std::move(query)](Connection& connection) { return query_archive(connection, account, query); },
-            Database::After::log);
+        const bool is_search = query.is_search();
+        const auto work = [account, query = std::move(query)](Connection& connection) { return query_archive(connection, account, query); };
+        return is_search ? database_.search<ArchivePage>(work, Database::After::log) : database_.read<ArchivePage>(work, Database::After::log);
     }
 
     Task<Result<ArchiveEnds>> archive_ends(AccountId account) override {
@@ -228,33 +246,58 @@ public:
     }
 
     Task<Result<std::size_t>> remove_delivered(Time unseen, std::size_t limit) override {
-        return database_.transact<std::size_t>(
-            [=](Connection& connection) -> Result<std::size_t> {
-                std::size_t removed = remove_in_turn(connection, unseen, limit);
-                if (removed < limit) removed += remove_selected(connection, select_delivered_out_of_turn(), {unseen, unseen, limit - removed});
-                if (removed < limit) removed += remove_selected(connection, select_of_rooms, {limit - removed});
-                return removed;
+        auto finding = database_.read<std::vector<Position>>(
+            [=](Connection& connection) -> Result<std::vector<Position>> {
+                return find_delivered(connection, unseen, limit);
             },
             Database::After::log);
+        auto found = co_await finding;
+        if (!found) co_return Failure{found.error()};
+        auto removing = remove(std::move(*found));
+        co_return co_await removing;
     }
 
     Task<Result<std::size_t>> remove_delivered_unarchived(Time unseen, std::size_t limit) override {
-        return database_.transact<std::size_t>(
-            [=](Connection& connection) -> Result<std::size_t> {
-                return remove_selected(connection, select_delivered_unarchived(), {unseen, unseen, limit});
-            },
-            Database::After::log);
+        std::size_t removed = 0;
+        for (std::optional<Position> after = std::exchange(swept_, {}); after && removed < limit;) {
+            auto looking = database_.read<Looked>(
+                [from = *after, unseen](Connection& connection) -> Result<Looked> {
+                    return look_behind(connection, from, unseen);
+                },
+                Database::After::log);
+            auto looked = co_await looking;
+            if (!looked) co_return Failure{looked.error()};
+            after = looked->at;
+            if (looked->delivered.size() > limit - removed) looked->delivered.resize(limit - removed);
+            if (!looked->delivered.empty() && removed + looked->delivered.size() == limit) swept_ = looked->delivered.back();
+            auto removing = remove(std::move(looked->delivered));
+            const auto gone = co_await removing;
+            if (!gone) co_return Failure{gone.error()};
+            removed += *gone;
+        }
+        co_return Result<std::size_t>{removed};
     }
 
 private:
+    Task<Result<std::size_t>> remove(std::vector<Position> entries) {
+        if (entries.empty()) co_return Result<std::size_t>{std::size_t{0}};
+        auto removing = database_.transact<std::size_t>(
+            [entries = std::move(entries)](Connection& connection) -> Result<std::size_t> {
+                return remove_entries(connection, entries);
+            });
+        co_return co_await removing;
+    }
+
     Database& database_;
+    Position swept_;   // where the next batch of entries for devices alone begins; there is one sweep at a time
 };
 
 }  // namespace
 
-Entries read_entries(AccountId account, Rows rows) {
+Entries read_entries(AccountId account, Rows rows, std::size_t most_bytes) {
     Entries entries;
-    while (rows.next()) {
+    std::size_t bytes = 0;
+    while (bytes < most_bytes && rows.next()) {
         LogEntry& entry = entries.emplace_back();
         entry.account = account;
         entry.id = rows.natural(0);
@@ -266,6 +309,7 @@ Entries read_entries(AccountId account, Rows rows) {
         entry.stanza_type = rows.text(4);
         entry.origin_id = rows.text(5);
         entry.xml = xmpp::Wire{rows.text(6)};
+        bytes += entry.xml.size();
     }
     return entries;
 }

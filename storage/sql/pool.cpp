@@ -52,13 +52,15 @@ Pool::~Pool() {
 }
 
 bool Pool::submit(Request& request) {
+    const bool is_search = request.access == Access::search;
     bool wake = false;
     {
         const std::lock_guard lock{mutex_};
-        if (waiting_.size() >= bound_) return false;
-        waiting_.push_back(&request);
-        high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size() + in_work_);
-        wake = asleep_ > 0 && !std::exchange(woken_, true);
+        if (waiting_.size() + searches_.size() >= bound_) return false;
+        if (is_search && searches_.size() >= std::max<std::size_t>(bound_ / 10, 1)) return false;
+        (is_search ? searches_ : waiting_).push_back(&request);
+        high_water_ = std::max<std::uint64_t>(high_water_, waiting_.size() + searches_.size() + in_work_);
+        wake = asleep_ > 0 && has_work() && !std::exchange(woken_, true);
     }
     if (wake) wake_.notify_one();
     return true;
@@ -68,11 +70,12 @@ QueueDepth Pool::depth() const {
     const std::lock_guard lock{mutex_};
     QueueDepth depth;
     depth.name = name_;
-    depth.depth = waiting_.size() + in_work_;
+    depth.depth = waiting_.size() + searches_.size() + in_work_;
     depth.high_water = high_water_;
-    if (!waiting_.empty()) {
-        depth.oldest =
-            std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - waiting_.front()->asked);
+    for (const auto* const queue : {&waiting_, &searches_}) {
+        if (queue->empty()) continue;
+        const auto age = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - queue->front()->asked);
+        depth.oldest = std::max(depth.oldest, age);
     }
     return depth;
 }
@@ -82,17 +85,19 @@ void Pool::work(Seat& seat) {
     const Pause pause = [this](std::chrono::milliseconds d) { return this->pause(d); };
     std::unique_lock lock{mutex_};
     for (;;) {
-        while (!stopping_ && waiting_.empty()) {
+        while (!stopping_ && !has_work()) {
             ++asleep_;
             wake_.wait(lock);
             --asleep_;
             woken_ = false;
         }
-        if (waiting_.empty()) break;
+        if (!has_work()) break;
         const std::vector<Request*> batch = take();
+        const bool is_search = batch.front()->access == Access::search;
         lock.unlock();
         perform(batch, seat, pause);
         lock.lock();
+        if (is_search) --searching_;
         in_work_ -= batch.size();  // not before the answers are in the mailbox: an orderly end waits for that
     }
     lock.unlock();
@@ -100,8 +105,26 @@ void Pool::work(Seat& seat) {
     seat.connector().thread_ends();
 }
 
+// In turn with the others, so long as other threads are left for these. At the end all are worked on.
+bool Pool::is_search_next() const {
+    if (searches_.empty() || (!stopping_ && searching_ >= std::max<std::size_t>(seats_.size() / 2, 1))) return false;
+    return waiting_.empty() || searches_.front()->asked < waiting_.front()->asked;
+}
+
+void Pool::wake_another() {
+    if (has_work() && asleep_ > 0 && !std::exchange(woken_, true)) wake_.notify_one();
+}
+
 // Under the lock, from the front: requests keep their order.
 std::vector<Request*> Pool::take() {
+    if (is_search_next()) {
+        Request* const search = searches_.front();
+        searches_.pop_front();
+        ++searching_;
+        ++in_work_;
+        wake_another();
+        return {search};
+    }
     const bool are_reads = waiting_.front()->access == Access::read;
     // Of reads only its share: a slow one shall not keep back what another thread could answer.
     const std::size_t most = are_reads ? std::min(together_, (waiting_.size() + asleep_) / (asleep_ + 1)) : together_;
@@ -111,7 +134,7 @@ std::vector<Request*> Pool::take() {
         waiting_.pop_front();
     }
     in_work_ += batch.size();
-    if (!waiting_.empty() && asleep_ > 0 && !std::exchange(woken_, true)) wake_.notify_one();
+    wake_another();
     return batch;
 }
 
@@ -151,7 +174,7 @@ void Pool::perform(const std::vector<Request*>& batch, Seat& seat, const Pause& 
     };
     std::vector<Request*> timely = batch;
     std::erase_if(timely, is_late);
-    if (timely.size() > 1 && timely.front()->access != Access::read) {
+    if (timely.size() > 1 && timely.front()->access != Access::read) {   // a search comes alone
         Together together{timely};
         const Seat::Outcome outcome = seat.attempt(Access::transact, together);
         if (!outcome.error) {

@@ -49,6 +49,7 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    // Of searches no more than half of the threads work on any, and a tenth of those that may wait are any.
     bool submit(Request& request);  // false: too many wait already
     QueueDepth depth() const;  // what is being worked on as well
 
@@ -56,6 +57,9 @@ private:
     using Pause = std::function<bool(std::chrono::milliseconds)>;
 
     void work(Seat& seat);
+    bool is_search_next() const;
+    bool has_work() const { return !waiting_.empty() || is_search_next(); }
+    void wake_another();
     std::vector<Request*> take();
     static void perform(const std::vector<Request*>& batch, Seat& seat, const Pause& pause);
     bool pause(std::chrono::milliseconds how_long);
@@ -66,7 +70,8 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable wake_;     // something waits, or it is over
     std::condition_variable stopped_;  // ends pauses
-    std::deque<Request*> waiting_;
+    std::deque<Request*> waiting_, searches_;
+    std::size_t searching_ = 0;        // threads
     std::uint64_t high_water_ = 0, in_work_ = 0;
     std::size_t asleep_ = 0;           // threads that wait for something
     bool woken_ = false;               // one of them is on its way, and wakes the next when there is more than it takes

@@ -7,6 +7,22 @@ namespace storage::sql {
 
 namespace {
 
+// What one account may keep of private XML: far beyond what clients do, for XEP-0049 knows no end of it.
+constexpr std::size_t most_elements = 1000;
+constexpr std::uint64_t most_bytes = 1U << 20U;
+
+bool keeps_too_much(Connection& connection, AccountId account) {
+    // SQLite counts the characters of a text.
+    Rows rows = connection.query(connection.dialect() == Dialect::sqlite
+                                     ? "SELECT LENGTH(CAST(xml AS BLOB)) FROM private_xml WHERE account_id = ?"
+                                     : "SELECT LENGTH(xml) FROM private_xml WHERE account_id = ?",
+                                 {account});
+    std::size_t elements = 0;
+    std::uint64_t bytes = 0;
+    for (; rows.next(); ++elements) bytes += rows.natural(0);
+    return elements > most_elements || bytes > most_bytes;
+}
+
 std::string only_text(Rows rows) { return rows.next() ? rows.text(0) : std::string{}; }
 
 class SqlPrivateXml final : public PrivateXml {
@@ -21,15 +37,17 @@ public:
             });
     }
     Task<Result<void>> store(AccountId account, std::string key, std::string xml) override {
-        return database_.set<void>(
+        return database_.transact<void>(
             [account, key = std::move(key), xml = std::move(xml)](Connection& connection) -> Result<void> {
                 if (xml.empty()) {
                     connection.change("DELETE FROM private_xml WHERE account_id = ? AND element = ?",
                                       {account, key});
-                } else {
-                    connection.change("REPLACE INTO private_xml (account_id, element, xml) VALUES (?,?,?)",
-                                      {account, key, xml});
+                    return {};
                 }
+                connection.change("REPLACE INTO private_xml (account_id, element, xml) VALUES (?,?,?)",
+                                  {account, key, xml});
+                if (keeps_too_much(connection, account))
+                    return Failure{StorageError{StorageError::Kind::full, "as much private XML as there may be"}};
                 return {};
             });
     }

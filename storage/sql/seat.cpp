@@ -54,6 +54,8 @@ Seat::Outcome Seat::attempt(Access access, Work& work) {
 Seat::Outcome Seat::run(Access access, Work& work) {
     Connection& connection = *place_->connection;
     Outcome outcome;
+    const auto limit = work.time_limit();
+    if (limit) connection.limit_time(limit);
     if (access == Access::transact) connection.begin();
     const bool keep = !connection.failed() && work.run(connection);
     if (access == Access::transact) {
@@ -67,6 +69,8 @@ Seat::Outcome Seat::run(Access access, Work& work) {
     }
     outcome.error = connection.take_error();
     const bool is_lost = outcome.error && outcome.error->kind == Error::Kind::lost;
+    if (limit && !is_lost) connection.limit_time(std::nullopt);
+    if (auto more = connection.take_error()) outcome.error.emplace(Error::Kind::lost, std::move(more->text));   // others shall not have its limit
     outcome.is_unknown = is_lost && (outcome.is_unknown || access == Access::set);
     return outcome;
 }

@@ -31,6 +31,7 @@ private:
 
 enum class Access : std::uint8_t {
     read,      // one statement that changes nothing
+    search,    // the same, that may look at much: few at a time, and each not for long
     set,       // one statement that has the same effect when done twice
     transact,  // several statements, all or none
 };
@@ -40,6 +41,7 @@ public:
     virtual ~Work() = default;
     // May run several times. False: take everything back; the reason is known to the work.
     virtual bool run(Connection& connection) = 0;
+    virtual std::optional<std::chrono::milliseconds> time_limit() const { return std::nullopt; }   // of each statement
 };
 
 class Seat {

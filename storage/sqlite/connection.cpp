@@ -21,6 +21,7 @@ using sql::Value;
 namespace {
 
 constexpr int busy_milliseconds = 10000;
+constexpr int steps_between_looks = 10000;   // of SQLite's machine: some 0.1 ms
 
 Error::Kind kind_of(int extended_code) {
     switch (extended_code) {
@@ -34,6 +35,7 @@ Error::Kind kind_of(int extended_code) {
         case SQLITE_FULL: return Error::Kind::full;
         case SQLITE_BUSY:
         case SQLITE_LOCKED: return Error::Kind::busy;
+        case SQLITE_INTERRUPT: return Error::Kind::slow;
         case SQLITE_IOERR: return Error::Kind::lost;  // the file is opened anew
         case SQLITE_CANTOPEN:
         case SQLITE_READONLY:
@@ -103,6 +105,14 @@ public:
     std::uint64_t last_id() override {
         return static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_));
     }
+    void limit_time(std::optional<std::chrono::milliseconds> most) override {
+        limit_ = most;
+        statement_begins();
+        sqlite3_progress_handler(database_, most ? steps_between_looks : 0, most ? &SqliteConnection::is_over : nullptr, this);
+    }
+    void statement_begins() {
+        if (limit_) until_ = std::chrono::steady_clock::now() + *limit_;
+    }
     std::string describe() override { return std::string{"SQLite "} + sqlite3_libversion(); }
     std::size_t largest_value() const override { return 256U << 20U; }
     bool in_transaction() const override { return sqlite3_get_autocommit(database_) == 0; }
@@ -122,10 +132,15 @@ protected:
     }
 
 private:
+    static int is_over(void* self) { return std::chrono::steady_clock::now() > static_cast<SqliteConnection*>(self)->until_ ? 1 : 0; }
+
     sqlite3* database_;
+    std::optional<std::chrono::milliseconds> limit_;
+    std::chrono::steady_clock::time_point until_{};   // of the statement that runs, if there is a limit
 };
 
 void SqliteStatement::start(std::span<const Value> values) {
+    connection_.statement_begins();
     assert(static_cast<int>(values.size()) == sqlite3_bind_parameter_count(statement_));
     int index = 0;
     bool is_bound = true;

@@ -151,3 +151,51 @@ TEST_CASE("a client that does not read loses its session when its queue is full,
     CHECK_FALSE(again.next_message(0ms));
     CHECK(server.process().logged_errors() == std::vector<std::string>{});
 }
+
+TEST_CASE("a session that is owed more than a queue holds is resumed all the same, and gets all of it") {
+    LiveServer server{TERN_BINARY, {.settings = {{"TERN_LIMITS_OUTBOX_BYTES", "1000000"}}}};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    auto juliet = std::make_unique<WireClient>(*server, "juliet@localhost/balcony", LiveServer::password);
+    juliet->send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    const Node enabled = juliet->element();
+    const std::string id = enabled.attr_or_empty("id");
+    juliet->be_available();
+    juliet->vanish();
+    constexpr int count = 60;
+    const std::string text(100'000, 'x');
+    for (int n = 0; n < count; ++n) romeo.send("<message to='juliet@localhost' type='chat' id='" + std::to_string(n) + "'><body>" + text + "</body></message>");
+    romeo.ping(20s);
+
+    WireClient again{*server};
+    again.open_stream();
+    REQUIRE(again.authenticate("juliet", LiveServer::password));
+    again.open_stream();
+    again.send("<resume xmlns='urn:xmpp:sm:3' previd='" + id + "' h='0'/>");
+    Node resumed = again.element();
+    while (resumed.name != "resumed") resumed = again.element();
+    for (int n = 0; n < count; ++n) {
+        CAPTURE(n);
+        const auto message = again.next_message();
+        REQUIRE(message);
+        CHECK(message->attr_or_empty("id") == std::to_string(n));
+    }
+    again.ping();
+}
+
+TEST_CASE("a client that asks for more than it reads is not read itself, and gets all of it when it does") {
+    LiveServer server{TERN_BINARY, {.settings = {{"TERN_LIMITS_OUTBOX_BYTES", "1000000"}}}};
+    WireClient romeo{*server, "romeo@localhost/orchard", LiveServer::password};
+    const std::string text(100'000, 'x');
+    CHECK(romeo.ask("set", "<vCard xmlns='vcard-temp'><NOTE>" + text + "</NOTE></vCard>", "").attr_or_empty("type") == "result");
+    constexpr int count = 200;
+    const Burden burden{server.process().pid()};
+    std::string requests;
+    for (int n = 0; n < count; ++n) requests += "<iq type='get' id='v" + std::to_string(n) + "'><vCard xmlns='vcard-temp'/></iq>";
+    romeo.send(requests);
+    for (int n = 0; n < count; ++n) {
+        const Node answer = romeo.element();
+        REQUIRE(answer.attr_or_empty("id") == "v" + std::to_string(n));
+    }
+    CHECK(burden.megabytes() < 50 * instrumented);
+    romeo.ping();
+}

@@ -40,6 +40,7 @@ public:
     bool can_start_tls() const override { return !encrypted_; }
     std::string peer_address() const override { return "127.0.0.1"; }
     std::size_t unsent() const override { return unsent_.size(); }
+    void allow_unsent(std::size_t) override {}
     void extend_login(server::net::Duration) override {}   // there is no deadline here
     bool is_peer_gone() const override { return false; }
     void session_begins() override {}

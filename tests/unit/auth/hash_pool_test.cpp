@@ -81,6 +81,20 @@ TEST_CASE("what waits when the pool ends is answered with nothing, not forgotten
     CHECK_FALSE(results.back()->has_value());
 }
 
+TEST_CASE("a pool that is closed has answered all that waits, and answers what comes later with nothing") {
+    Loop loop;
+    std::vector<std::optional<Derived>> results(10);
+    HashPool pool{1};
+    for (auto& result : results) loop.start(pool.derive("secret", "salt", 20'000), result);
+    pool.close();
+    CHECK(pool.depth().depth == 0);
+    loop.run_until_idle();
+    for (const auto& result : results) CHECK(result.has_value());
+    CHECK_FALSE(results.back()->has_value());
+    CHECK_FALSE(loop.run(pool.derive("secret", "salt", 1)));
+    pool.close();   // twice is once
+}
+
 TEST_CASE("several loops share a pool") {
     HashPool pool{2};
     std::array<int, 3> right{};

@@ -174,6 +174,23 @@ TEST_CASE("registering again voids what the old phone approved, and its companio
     CHECK(opens(*account, again.device_id, again.key));
 }
 
+TEST_CASE("a number that is registered again while a companion collects its key: the key is of the old salt, and void") {
+    std::function<void()> meanwhile;
+    auth::LinkRules rules;
+    rules.devices = [&] {   // asked for when the account has been looked at
+        if (meanwhile) std::exchange(meanwhile, nullptr)();
+        return std::size_t{5};
+    };
+    Household home{rules};
+    const auto code = home.ask();
+    REQUIRE(home.approve(code.code));
+    home.now += 61s;
+    meanwhile = [&] { home.register_now(); };
+    CHECK(home.collect(code.id).error().kind == Kind::gone);
+    CHECK(home.account()->devices.size() == 1);
+    CHECK(home.added.empty());
+}
+
 TEST_CASE("a companion is not given what came before it was linked") {
     Household home;
     storage::LogEntry entry;

@@ -33,3 +33,15 @@ TEST_CASE("what is no international number without extension is refused") {
         CHECK_FALSE(parse_phone(text).has_value());
     }
 }
+
+TEST_CASE("numbers that are nobody's phone are refused") {
+    const std::vector<std::pair<std::string, std::string>> numbers{
+        {"premium rate", "+49 900 1234567"}, {"premium rate", "+1 900 234 5678"}, {"shared cost", "+49 180 12345"},
+        {"universal access", "+49 185 00123456"}, {"a pager", "+49 164 12345"}, {"voicemail", "+49 177 991234567"},
+    };
+    for (const auto& [what, number] : numbers) {
+        CAPTURE(what);
+        CHECK_FALSE(parse_phone(number).has_value());
+    }
+    CHECK(parse_phone("+49 800 1234567"));   // free of charge
+}

@@ -47,6 +47,17 @@ TEST_CASE("waiting takes no token") {
     CHECK(limit.wait("a", start + 59'500ms) == 1s);
 }
 
+TEST_CASE("what is left is told in whole tokens") {
+    RateLimit limit{10, 1h};
+    CHECK(limit.left("a", start) == 10);
+    CHECK(limit.take("a", start, 7) == 0s);
+    CHECK(limit.left("a", start) == 3);
+    CHECK(limit.left("a", start + 359s) == 3);
+    CHECK(limit.left("a", start + 360s) == 4);
+    CHECK(limit.left("a", start + 24h) == 10);
+    CHECK(limit.left("b", start) == 10);
+}
+
 TEST_CASE("a clock that is set back neither gives nor takes") {
     RateLimit limit{2, 1min};
     CHECK(limit.take("a", start) == 0s);
@@ -104,4 +115,14 @@ TEST_CASE("an IPv6 client is its /64, however it is written") {
     CHECK(network_of("fe80::1%eth0") == network_of("fe80::2"));
     CHECK(network_of("") == "");
     CHECK(network_of("not an address") == "not an address");
+}
+
+TEST_CASE("around a client lies a /24, or a /48") {
+    CHECK(wider_network_of("192.0.2.1") == "192.0.2/24");
+    CHECK(wider_network_of("192.0.2.1") == wider_network_of("::ffff:192.0.2.254"));
+    CHECK(wider_network_of("192.0.2.1") != wider_network_of("192.0.3.1"));
+    CHECK(wider_network_of("2001:db8:1:2::1") == wider_network_of("2001:db8:1:ffff::9"));
+    CHECK(wider_network_of("2001:db8:1:2::1") != wider_network_of("2001:db8:2:2::1"));
+    CHECK(wider_network_of("2001:db8:1:2::1") != network_of("2001:db8:1:2::1"));
+    CHECK(wider_network_of("not an address") == "not an address");
 }

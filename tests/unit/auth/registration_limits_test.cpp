@@ -197,6 +197,68 @@ TEST_CASE("an address asks for so many PINs an hour, an IPv6 network counting as
     }
 }
 
+TEST_CASE("the network around an address asks for five times as many") {
+    for (const bool six : {false, true}) {
+        Door door(rules_with([](auto& rules) { rules.per_address_an_hour = 2; }));
+        const auto address = [six](int i) {
+            return six ? "2001:db8:1:" + std::to_string(i) + "::1" : "192.0.2." + std::to_string(i);
+        };
+        for (int i = 0; i < 10; ++i) REQUIRE(door.start(number_of(i), address(i)));
+        const auto refused = door.start(number_of(10), address(10));
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind == Kind::too_many);
+        CHECK(refused.error().retry_after == 360s);
+        CHECK(door.start(number_of(10), six ? "2001:db8:2::1" : "192.0.3.1"));
+    }
+}
+
+TEST_CASE("one address asks for less than half of the PINs that a number has in a day") {
+    Door door;
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(door.start());
+        door.now += 61s;
+    }
+    const auto refused = door.start();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Kind::too_many);
+    CHECK(refused.error().retry_after > 1h);
+    for (int i = 0; i < 3; ++i) {  // its owner is not kept out
+        CHECK(door.start(Door::number, "198.51.100." + std::to_string(i)));
+        door.now += 61s;
+    }
+    CHECK(door.start(number_of(1)));
+}
+
+TEST_CASE("a number has so many tries a day, over all its PINs, and not all of them for one address") {
+    Door door;
+    const std::string stranger = "192.0.2.1", owner = "198.51.100.1";
+    const auto guess = [&](const Door::Started& started, const std::string& address) {
+        return door.confirm(started->id, "wrong", "phone", address).error().kind;
+    };
+    const auto first = door.start(Door::number, stranger);
+    for (int i = 0; i < 5; ++i) CHECK(guess(first, stranger) == Kind::wrong_pin);
+    door.now += 61s;
+    const auto second = door.start(Door::number, stranger);
+    for (int i = 0; i < 3; ++i) CHECK(guess(second, stranger) == Kind::wrong_pin);
+    CHECK(guess(second, stranger) == Kind::too_many);
+
+    door.now += 61s;
+    const auto third = door.start(Door::number, owner);
+    REQUIRE(third);
+    for (int i = 0; i < 2; ++i) CHECK(guess(third, owner) == Kind::wrong_pin);
+    const auto refused = door.confirm(third->id, door.phones.last_pin(), "phone", owner);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Kind::too_many);
+    CHECK(refused.error().retry_after > 1h);
+    door.now += 61s;
+    CHECK(door.start(Door::number, "203.0.113.1").error().kind == Kind::too_many);
+    CHECK(door.phones.sent().size() == 3);
+    door.now += 24h;
+    const auto next_day = door.start(Door::number, owner);
+    REQUIRE(next_day);
+    CHECK(door.confirm(next_day->id, door.phones.last_pin(), "phone", owner));
+}
+
 TEST_CASE("all together ask for so many PINs a minute") {
     Door door(rules_with([](auto& rules) { rules.per_minute = 3; }));
     for (int i = 0; i < 3; ++i) REQUIRE(door.start(number_of(i), "192.0.2." + std::to_string(i)));
@@ -206,6 +268,26 @@ TEST_CASE("all together ask for so many PINs a minute") {
     CHECK(refused.error().retry_after == 20s);
     door.now += 20s;
     CHECK(door.start(number_of(3), "192.0.2.3"));
+}
+
+TEST_CASE("all together ask for so many PINs a day, and it is told once that few are left") {
+    std::vector<std::uint32_t> told;
+    Door door(rules_with([&](auto& rules) {
+        rules.per_day = 10;
+        rules.few_left = [&](std::uint32_t left) { told.push_back(left); };
+    }));
+    const auto start = [&](int i) { return door.start(number_of(i), "192.0." + std::to_string(i) + ".1"); };
+    for (int i = 0; i < 7; ++i) REQUIRE(start(i));
+    CHECK(told.empty());
+    for (int i = 7; i < 10; ++i) REQUIRE(start(i));
+    CHECK(told == std::vector<std::uint32_t>{2});
+    const auto refused = start(10);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Kind::too_many);
+    CHECK(refused.error().retry_after == 8640s);
+    door.now += 24h;
+    for (int i = 10; i < 18; ++i) REQUIRE(start(i));
+    CHECK(told == std::vector<std::uint32_t>{2, 2});
 }
 
 TEST_CASE("neighbouring numbers and prefixes can be limited") {

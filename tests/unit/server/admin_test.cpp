@@ -100,6 +100,19 @@ private:
     std::string input_;
 };
 
+// Romeo's, with the key "key".
+void add_tablet(RunningServer& running) {
+    TestExecutor executor;
+    storage::Accounts& accounts = running.server->storage().accounts();
+    const auto account = executor.run(accounts.find(*xmpp::Jid::parse("romeo@localhost")));
+    REQUIRE(account);
+    storage::Device tablet;
+    tablet.id = "tablet";
+    tablet.role = storage::DeviceRole::companion;
+    tablet.verifiers = auth::derive_verifiers("key", (*account)->salt, (*account)->iterations);
+    REQUIRE(executor.run(accounts.add_device((*account)->id, std::move(tablet), 5)));
+}
+
 }  // namespace
 
 TEST_CASE("every command has a name of its own, a help text, and parameters in an order that a command line can have") {
@@ -197,9 +210,14 @@ TEST_CASE("a revoked device's key opens nothing any more") {
     REQUIRE(devices);
     const std::string device = (*devices)["devices"][0]["id"];
     CHECK(problem_of(ask(running, "device revoke", {{"jid", "romeo@localhost"}, {"device", "nothing"}})) == "not-found");
+    // The last one is what messages wait for.
+    CHECK(problem_of(ask(running, "device revoke", {{"jid", "romeo@localhost"}, {"device", device}})) == "bad-request");
+    add_tablet(running);
+    CHECK(opens(running, "romeo@localhost", "key"));
     CHECK(ask(running, "device revoke", {{"jid", "romeo@localhost"}, {"device", device}}));
     CHECK_FALSE(opens(running, "romeo@localhost", "secret"));
-    CHECK((*ask(running, "device list", {{"jid", "romeo@localhost"}}))["devices"].empty());
+    CHECK(opens(running, "romeo@localhost", "key"));
+    CHECK((*ask(running, "device list", {{"jid", "romeo@localhost"}}))["devices"].size() == 1);
 }
 
 TEST_CASE("the socket is its owner's alone, a stale one is replaced, a live one is not") {
@@ -347,17 +365,7 @@ TEST_CASE("revoking a device ends its sessions and nobody else's") {
     running.open_admin_socket();
     const std::string jid = "romeo@localhost";
     REQUIRE(ask(running, "account add", {{"jid", jid}, {"password", "secret"}}));
-    {
-        TestExecutor executor;
-        storage::Accounts& accounts = running.server->storage().accounts();
-        const auto account = executor.run(accounts.find(*xmpp::Jid::parse(jid)));
-        REQUIRE(account);
-        storage::Device tablet;
-        tablet.id = "tablet";
-        tablet.role = storage::DeviceRole::companion;
-        tablet.verifiers = auth::derive_verifiers("key", (*account)->salt, (*account)->iterations);
-        REQUIRE(executor.run(accounts.add_device((*account)->id, std::move(tablet), 5)));
-    }
+    add_tablet(running);
     XmppClient phone{running, "secret", "phone"}, tablet{running, "key", "one"}, too{running, "key", "two"};
     REQUIRE((*ask(running, "sessions"))["total"] == 3);
     REQUIRE(ask(running, "device revoke", {{"jid", jid}, {"device", "tablet"}}));

@@ -90,6 +90,7 @@ require_tls = false
 [registration]
 pin_lifetime = "10m"
 resend_after = 90
+prefixes = ["+49", "+1202"]
 [sms]
 gateway = "http"
 url = "https://sms.example/send"
@@ -117,6 +118,7 @@ abuse = ["mailto:abuse@chat.example"]
     CHECK_FALSE(config.c2s.require_tls);
     CHECK(config.registration.pin_lifetime == 600s);
     CHECK(config.registration.resend_after == 90s);
+    CHECK(config.registration.prefixes == std::vector<std::string>{"+49", "+1202"});
     CHECK(config.sms.file == "/var/lib/tern/sms.jsonl");
     CHECK(config.sms.timeout == 5s);
     CHECK(config.sms.headers == std::vector<std::string>{"Authorization: Bearer abc, def"});
@@ -233,6 +235,9 @@ TEST_CASE("a problem says file, line, key, what was there and what would be righ
         {"admins = [\"a@b.example\"]", "tern.toml:1: admins: \"a@b.example\" — expected ",
          "at one of the domains"},
         {"[http]\ntrusted_proxies = [\"10.0.0.0/33\"]", "tern.toml:2: http.trusted_proxies: ", "network"},
+        {"[http]\nmetrics_from = [\"prometheus\"]", "tern.toml:2: http.metrics_from: ", "network"},
+        {"[registration]\nprefixes = [\"49\"]", "tern.toml:2: registration.prefixes: \"49\" — expected ", "\"+49\""},
+        {"[registration]\nprefixes = [\"+\"]", "tern.toml:2: registration.prefixes: ", "international form"},
         {"[contact]\nabuse = [\"abuse@a\"]", "tern.toml:2: contact.abuse: ", "a URI"},
         {"[storage]\nurl = \"postgres://u:hush@h/d\"",
          "tern.toml:2: storage.url: \"postgres://…\" — expected ", "mysql://"},

@@ -407,6 +407,25 @@ TEST_CASE("metrics are in the text format of Prometheus") {
     }
 }
 
+TEST_CASE("metrics are for who may have them, and for others there are none") {
+    const std::string by_proxy = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: ";
+    {
+        const RunningServer running{[](server::Config& config) { config.http.trusted_proxies = {"127.0.0.1"}; }};
+        const std::string& address = running.web->addresses().http.front();
+        CHECK(ask(address, get("/metrics")).status == 200);
+        for (const char* near : {"10.1.2.3", "172.31.0.1", "192.168.1.1", "fd00::1", "::1"}) CHECK(ask(address, by_proxy + near + "\r\n\r\n").status == 200);
+        for (const char* far : {"203.0.113.9", "172.32.0.1", "2001:db8::1"}) {
+            INFO(far);
+            const Answer refused = ask(address, by_proxy + far + "\r\n\r\n");
+            CHECK(refused.status == 404);
+            CHECK(refused.content() == ask(address, get("/nothing")).content());
+        }
+    }
+    const RunningServer elsewhere{[](server::Config& config) { config.http.metrics_from = {"192.0.2.0/24"}; }};
+    CHECK(ask(elsewhere.web->addresses().http.front(), get("/metrics")).status == 404);
+    CHECK(ask(elsewhere.web->addresses().http.front(), get("/healthz")).status == 200);
+}
+
 TEST_CASE("one client may not hold all HTTP connections") {
     const RunningServer running{[](server::Config& config) { config.limits.logins_per_address = 3; }};
     const std::string& address = running.web->addresses().http.front();

@@ -104,7 +104,7 @@ TEST_CASE("what all rooms of a worker remember has an end, and those lose it fir
     Histories all{100'000};
     const xmpp::Time now{std::chrono::seconds{1'700'000'000}};
     const auto say = [&](History& history) {
-        history.add("<message from='coven@groups.localhost/crone' type='groupchat'><body>" + std::string(10'000, 'x') + "</body></message>", now, 20);
+        history.add({"<message from='coven@groups.localhost/crone' type='groupchat'><body>" + std::string(10'000, 'x') + "</body></message>", "id", "author"}, now, 20);
     };
     const auto remembered = [](History& history) { return history.read({}, 20, address).size(); };
     {

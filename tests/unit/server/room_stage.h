@@ -41,9 +41,11 @@ public:
     std::vector<std::string> told;           // who was sent something, and when a request was answered
     bool stores = true, archives = false, keeps = true;
     std::vector<std::string> kept;           // in the archive
+    std::vector<std::string> missed;         // who was told that something was said
+    storage::Time time{std::chrono::seconds{1'700'000'000}};
     std::size_t announcements = 0, routed = 0;
 
-    storage::Time now() const override { return storage::Time{std::chrono::seconds{1'700'000'000}}; }
+    storage::Time now() const override { return time; }
     const server::Config::Rooms& rules() const override { return rules_; }
     bool is_admin(JidView bare) const override { return bare.text() == "lear@localhost"; }
     Histories& histories() override { return histories_; }
@@ -63,6 +65,15 @@ public:
     void send_all(std::vector<SharedCopies> stanzas, const Jid& to) override {
         for (const SharedCopies& copies : stanzas) receive(to, copies->stanza());
     }
+    void send_once(SharedCopies stanza, std::vector<Jid> sessions) override {
+        for (const Jid& each : sessions) receive(each, stanza->stanza());
+    }
+    void tell_missed(std::size_t home, std::vector<Jid> accounts, SharedCopies) override {
+        for (const Jid& account : accounts) {
+            CHECK(home_of(account) == home);
+            missed.emplace_back(account.text());
+        }
+    }
     void send(std::string_view xml, JidView to) override { ++routed; receive(to, xmpp::parse_trusted(xml)); }
     void bounce(const Stanza&, JidView, const xmpp::StanzaError& error) override { errors.emplace_back(to_string(error.condition)); }
     void answer(const Stanza& request, JidView, const IqReply& reply) override {
@@ -80,6 +91,16 @@ public:
         return keeps;
     }
     void read_archive(const Stanza& request, bool sees_addresses) override { results.push_back(std::string{request.id()} + (sees_addresses ? " with addresses" : "")); }
+    std::optional<storage::LogId> archive_place(std::string_view id) override {
+        return id.starts_with("place ") ? std::optional<storage::LogId>{std::stoull(std::string{id.substr(6)})} : std::nullopt;
+    }
+    void replace(storage::LogId place, Rewritten rewritten, std::function<void(Replaced)> then) override {
+        if (!stores) return then(Replaced::not_now);
+        if (place == 0 || place > kept.size()) return then(Replaced::not_there);
+        const std::string xml = rewritten(xmpp::parse_trusted(kept[place - 1]));
+        if (!xml.empty()) kept[place - 1] = xml;
+        then(xml.empty() ? Replaced::not_there : Replaced::yes);
+    }
     void store(Change, std::function<void(bool)> then) override { then(stores); }
     void listing_changed() override {}
 

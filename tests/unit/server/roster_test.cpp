@@ -103,6 +103,15 @@ public:
         });
         REQUIRE(account_);
     }
+    // Removed, and made again: somebody else has the address now.
+    void make_anew() {
+        REQUIRE(tests::wait_for(storage_->accounts().remove(account_->id())).ok());
+        storage::Account record;
+        record.jid = *Jid::parse("juliet@localhost");
+        record.created = clock_.wall();
+        REQUIRE(tests::wait_for(storage_->accounts().create(std::move(record))).ok());
+        load();
+    }
     bool change(RosterItem item) {
         bool changed = false;
         on_worker([&] { worker().spawn("changing the roster", change_in_turn(item, changed)); });
@@ -304,6 +313,43 @@ TEST_CASE("versions rise when the account is made anew and when the clock stands
     REQUIRE(stage.change(contact("tybalt")));
     CHECK(stage.roster().version() > first);
     CHECK(first > 1'000'000'000);   // goes by the clock: a new account does not begin where an old one was
+}
+
+TEST_CASE("a client that knows the roster of another account, which had the address before, is given the whole one") {
+    Stage stage;
+    stage.load();
+    REQUIRE(stage.change(contact("romeo")));
+    CachingClient client, newcomer;
+    client.sync(stage.roster());
+    stage.pass(std::chrono::hours{1});
+    stage.make_anew();
+    newcomer.sync(stage.roster());
+    CHECK(newcomer.view.empty());
+    REQUIRE(stage.change(contact("tybalt")));
+    CHECK_FALSE(client.sync(stage.roster()));
+    CHECK(client.view == view_of(stage.roster()));
+    CHECK(newcomer.sync(stage.roster()));   // that of an empty roster is a version, too
+    CHECK(newcomer.view == client.view);
+}
+
+TEST_CASE("a roster takes so many bytes and no more") {
+    Stage stage;
+    stage.load();
+    const auto large = [](int number, std::size_t groups = 4) {
+        RosterItem item = contact("contact" + std::to_string(number));
+        item.groups.assign(groups, std::string(1000, 'g'));
+        return item;
+    };
+    int count = 0;
+    for (; count < 2000 && stage.roster().has_room_for(large(count)); ++count) REQUIRE(stage.change(large(count)));
+    CHECK(count > 1000);
+    CHECK(count < 1050);
+    CHECK_FALSE(stage.roster().has_room_for(large(0, 9)));
+    CHECK(stage.roster().has_room_for(large(0, 3)));
+    stage.load();
+    CHECK_FALSE(stage.roster().has_room_for(large(count)));
+    REQUIRE(stage.change(contact("contact0", false)));
+    CHECK(stage.roster().has_room_for(large(count)));
 }
 
 TEST_CASE("changes of a roster take turns in the order in which they came") {

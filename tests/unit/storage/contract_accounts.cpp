@@ -243,6 +243,12 @@ TEMPLATE_TEST_CASE("what is known of a device is kept as it was given", "[contra
     CHECK(found.identity_signature == laptop.identity_signature);
     CHECK(found.omemo_id == laptop.omemo_id);
     CHECK(found.networks == laptop.networks);
+    Device orphan = device("orphan");
+    orphan.linked_by = "gone";
+    const auto refused = o.run(accounts.add_device(id, orphan, 5));
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().kind == Kind::not_found);
+    CHECK(o.get(accounts.find(jid("romeo@montague.example")))->devices.size() == 2);
     must(o.run(accounts.set_device_networks(id, "laptop", "")));
     CHECK(shown().networks.empty());
     must(o.run(accounts.set_device_software(id, "laptop", "Dino")));

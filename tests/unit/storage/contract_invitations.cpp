@@ -59,8 +59,9 @@ TEMPLATE_TEST_CASE("an invitation is used so many times, and goes with who invit
 
     must(o.run(o.storage->accounts().set_disabled(romeo, true)));
     CHECK_FALSE(o.get(invitations.find("t1")));
+    CHECK_FALSE(o.get(invitations.use("i1")));
     must(o.run(o.storage->accounts().set_disabled(romeo, false)));
-    CHECK(o.get(invitations.find("t1")));
+    CHECK(o.get(invitations.find("t1"))->uses_left == 1);
     must(o.run(o.storage->accounts().remove(romeo)));
     CHECK_FALSE(o.get(invitations.find("t1")));
     CHECK_FALSE(o.get(invitations.use("i1")));
@@ -94,7 +95,7 @@ TEMPLATE_TEST_CASE("an invitation keeps the address that it names until it expir
     CHECK_FALSE(o.get(invitations.find_keeping(juliet, at(200))));
     must(invite(juliet, 200, 300));                   // the first has expired
     CHECK(o.get(invitations.find_keeping(juliet, at(250)))->id == "n6");
-    CHECK(o.get(invitations.use("n6")));
+    CHECK(o.get(invitations.use("n6")));   // nobody's, and of no account that could be disabled
     CHECK(o.get(invitations.find_keeping(juliet, at(250)))->id == "n6");   // its account may be in the making
     CHECK_FALSE(invite(juliet, 250, 300).ok());
     CHECK(o.get(invitations.remove("n6")));

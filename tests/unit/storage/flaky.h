@@ -76,6 +76,7 @@ public:
     }
     std::uint64_t last_id() override { return inner_->last_id(); }
     std::string describe() override { return inner_->describe(); }
+    void limit_time(std::optional<std::chrono::milliseconds> most) override { inner_->limit_time(most); }
     std::size_t largest_value() const override { return 4U << 20U; }
     bool in_transaction() const override { return !is_lost_ && inner_->in_transaction(); }
 

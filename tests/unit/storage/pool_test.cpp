@@ -242,3 +242,66 @@ TEST_CASE("who awaits a storage that is closed gets an answer", "[pool]") {
     CHECK(std::ranges::count_if(results, [](const auto& result) { return result.ok(); }) == 2);   // what waited was worked off
     CHECK(f.executor.run(f.accounts->count("")).error().kind == Kind::unavailable);
 }
+
+// ---- searches ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Looks for a word in an archive; what comes of it is pushed to `results`.
+void search(Flaky& f, std::vector<storage::Result<storage::ArchivePage>>& results) {
+    const auto look = [](storage::Messages& messages, std::vector<storage::Result<storage::ArchivePage>>& to) -> storage::Task<void> {
+        storage::ArchiveQuery query;
+        query.words = {"nowhere"};
+        auto task = messages.query(1, std::move(query));
+        auto result = co_await task;
+        to.push_back(std::move(result));
+    };
+    storage::detach(look(*f.messages, results), [](std::exception_ptr) {});
+}
+
+}  // namespace
+
+TEST_CASE("searches leave half of the connections to others, and wait for each other", "[pool]") {
+    storage::Options options;
+    options.connections = 2;
+    options.waiting = 30;
+    Flaky f{options};
+    std::vector<storage::Result<storage::ArchivePage>> found;
+    std::vector<storage::Result<std::string>> loaded;
+    f.faults.hold("SELECT id, direction");
+    search(f, found);
+    f.faults.wait_until_held(1);
+    for (int i = 0; i < 3; ++i) search(f, found);
+    for (int i = 0; i < 20; ++i) ask(f, loaded);
+    REQUIRE(f.executor.run_until([&] { return loaded.size() == 20; }));
+    CHECK(std::ranges::all_of(loaded, [](const auto& result) { return result.ok(); }));
+    CHECK(found.empty());
+    SECTION("of those that may wait they are a tenth") {
+        search(f, found);
+        REQUIRE(found.size() == 1);
+        REQUIRE_FALSE(found[0].ok());
+        CHECK(found[0].error().kind == Kind::unavailable);
+    }
+    f.faults.let_through();
+    const std::size_t all = 4 + found.size();
+    REQUIRE(f.executor.run_until([&] { return found.size() == all; }));
+    CHECK(found.back().ok());
+}
+
+TEST_CASE("a search that takes too long ends, and its connection is as good as before", "[pool]") {
+    storage::Options options;
+    options.longest_search = 100ms;
+    Flaky f{options};
+    auto work = [](storage::sql::Connection& connection) -> storage::Result<std::uint64_t> {
+        storage::sql::Rows rows = connection.query("SELECT COUNT(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)");
+        return rows.next() ? rows.natural(0) : 0;
+    };
+    const auto result = f.executor.run(f.database->search<std::uint64_t>(work));
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().kind == Kind::unavailable);
+    std::vector<storage::Result<std::string>> loaded;
+    ask(f, loaded);
+    REQUIRE(f.executor.run_until([&] { return loaded.size() == 1; }));
+    CHECK(loaded[0].ok());
+    CHECK(f.database->is_healthy());
+}

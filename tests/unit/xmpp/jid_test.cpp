@@ -73,6 +73,10 @@ const std::string not_addresses[] = {
     "a\u05f3@example.com",
     "a\u30fb@example.com",
     "\u0660\u06f0@example.com",
+    "juliet@example.com/\u30fb",  // RFC 5892 appendix A.7 to A.9
+    "juliet@example.com/a\u30fb\u30fb",
+    "juliet@example.com/\u0660a\u06f0",
+    "juliet@example.com/\u06f9\u0669",
     "a\u00ad@example.com",
     "a\ufeff@example.com",
     "a\u2028@example.com",
@@ -138,6 +142,10 @@ TEST_CASE("an address is split and normalised as RFC 7622 says") {
         {"juliet@example.com/e\u0301", "juliet", "example.com", "é"},
         {"juliet@example.com/Ⅳ", "juliet", "example.com", "Ⅳ"},       // only an identifier forbids it
         {"col·lecció@example.cat", "col·lecció", "example.cat", ""},  // U+00B7 between two l
+        {"ロミオ・ジュリエット@example.com", "ロミオ・ジュリエット", "example.com", ""},  // RFC 5892 appendix A.7
+        {"juliet@example.com/・・漢", "juliet", "example.com", "・・漢"},
+        {"juliet@example.com/٠١٩ a", "juliet", "example.com", "٠١٩ a"},  // appendix A.8
+        {"juliet@example.com/۰۱۹ 1", "juliet", "example.com", "۰۱۹ 1"},  // appendix A.9
         {"שלום@example.com", "שלום", "example.com", ""},
         {"سلام1@example.com", "سلام1", "example.com", ""},
     };

@@ -75,6 +75,8 @@ TEST_CASE("a start tag is written anew") {
           "<presence type='error'><x/></presence>");
     CHECK(written("<iq to='A@B' from='@'/>") == "<iq from='@' to='a@b'/>");
     CHECK(written("<iq xmlns:p='urn:p' p:a='1' b='2'/>") == "<iq xmlns:ns0='urn:p' ns0:a='1' b='2'/>");
+    CHECK(written("<iq xmlns:p='urn:p' xmlns:q='urn:q' p:a='1' b='2' q:c='3' p:d='4' xml:lang='de'/>") ==
+          "<iq xmlns:ns0='urn:p' ns0:a='1' b='2' xmlns:ns2='urn:q' ns2:c='3' ns0:d='4' xml:lang='de'/>");
     CHECK(written("<iq xmlns='jabber:client'/>") == "<iq/>");
     CHECK(written("<iq xmlns='jabber:server'><x/></iq>") == "<iq><x/></iq>");
     CHECK(written("<a xmlns='urn:xmpp:sm:3' h='1'/>") == "<a xmlns='urn:xmpp:sm:3' h='1'/>");
@@ -156,6 +158,9 @@ TEST_CASE("what is written reads as the same tree, with changed attributes") {
         REQUIRE(again.type() == "chat");
         REQUIRE(again.id() == "<1");
         REQUIRE(payload(again) == payload(*stanza));
+        const Stanza once_more = parse_or_empty(written(again, rewrite));
+        REQUIRE(once_more);
+        REQUIRE(payload(once_more) == payload(*stanza));
         portable += out.size() <= source.size() + 100;
 
         const std::string alone = stanza->xml();
