@@ -16,7 +16,7 @@ import tempfile
 
 import servers
 from chart import chart
-from rows import rows_for
+from rows import MODERN_USER, rows_for
 
 PASSWORD_KEYS = "keys"
 PATIENCE = 1800  # seconds, for one run
@@ -70,6 +70,8 @@ class Comparison:
             made = self.generate(server, ["register", "--accounts", self.accounts, "--parallel", 16])
             if not made or made["errors"] > 0:
                 raise RuntimeError(f"{name}: accounts could not be made")
+            if isinstance(server, servers.Tern):
+                self.generate(server, ["register", "--accounts", self.accounts, "--parallel", 16, "--user", MODERN_USER])
             self.generate(server, ["befriend", "--accounts", self.ring])
             open(made_before, "w").close()
         return server
