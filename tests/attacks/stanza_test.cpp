@@ -369,3 +369,18 @@ TEST_CASE(
     CHECK(unavailable == 1);
     attacked.check_unharmed({.cpu_seconds = 5});
 }
+
+// What nobody will answer any more is refused when a session ends; here that goes to the session itself.
+TEST_CASE("who asked himself a thousand things and goes without an acknowledgement takes nothing with him") {
+    Attacked attacked;
+    {
+        WireClient romeo = attacked.romeo();
+        romeo.send("<enable xmlns='urn:xmpp:sm:3'/>");
+        REQUIRE(romeo.element().name == "enabled");
+        romeo.send(repeated("<iq type='get' id='q' to='" + romeo.full_jid() + "'><x xmlns='urn:example'/></iq>", 1000));
+        romeo.ping();
+        romeo.vanish();
+    }
+    attacked.benvolio.ping();
+    attacked.check_unharmed({.cpu_seconds = 3});
+}
