@@ -7,6 +7,7 @@
 
 #include "server/account.h"
 #include "server/log.h"
+#include "server/not_stored.h"
 #include "server/receipt.h"
 #include "server/stream.h"
 #include "server/worker.h"
@@ -165,9 +166,7 @@ void AccountLog::settled(storage::LogId entry, const storage::Result<void>& comm
     uncommitted_.erase(uncommitted_.begin() + (found - uncommitted_.data()));
     if (!committed) {
         Worker& worker = account_.worker();
-        ++worker.counters.not_logged;
-        if (const std::uint64_t times = worker.not_stored.count(worker.now()))
-            log::error("message not stored", {{"jid", account_.jid().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
+        note_not_stored(worker, account_.jid().text(), committed.error());
         if (entry == writing_) {   // who writes it tells its sender
             is_refused_ = true;
             if (receipt) receipt->refuse();

@@ -19,7 +19,7 @@ void Room::tell_absent(const SharedCopies& said, xmpp::JidView by) {
     std::map<std::size_t, std::vector<xmpp::Jid>> absent;   // by the worker where they live
     for (const auto& [jid, entry] : affiliations_.entries()) {
         if (entry.affiliation < Affiliation::member || jid.localpart().empty()) continue;
-        const auto told = told_absent_.find(std::string{jid.text()});
+        const auto told = told_absent_.find(jid.text());
         const storage::Time due = told == told_absent_.end() ? now : told->second + until_told_again;
         if (due > now) {
             next = std::min(next, due);
@@ -29,7 +29,7 @@ void Room::tell_absent(const SharedCopies& said, xmpp::JidView by) {
             speaker_not_told_ = by.text();
             continue;
         }
-        told_absent_.insert_or_assign(std::string{jid.text()}, now);
+        told_absent_.insert_or_assign(jid.text(), now);
         absent[around_.home_of(jid)].push_back(jid);
     }
     nobody_to_tell_until_ = next;

@@ -7,8 +7,8 @@
 #include "server/account_log.h"
 #include "server/config.h"
 #include "server/fan_out.h"
-#include "server/log.h"
 #include "server/message_content.h"
+#include "server/not_stored.h"
 #include "server/receipt.h"
 #include "server/worker.h"
 #include "xmpp/namespaces.h"
@@ -60,9 +60,7 @@ bool Archives::append(AccountId log, LogId place, const Stanza& said, std::strin
     appending_ = {log, place};
     worker_.storage().messages().append(std::move(entry), [this, at = appending_, said, receipt = Receipt::current()](const storage::Result<void>& committed) {
         if (committed) return;
-        ++worker_.counters.not_logged;
-        if (const std::uint64_t times = worker_.not_stored.count(worker_.now()))
-            log::error("message not stored", {{"jid", said.to().text()}, {"why", committed.error().text}, {"times", std::to_string(times)}});
+        note_not_stored(worker_, said.to().text(), committed.error());
         if (at == appending_) {   // who asked tells its sender
             is_refused_ = true;
             if (receipt) receipt->refuse();

@@ -4,12 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "server/account.h"
-#include "server/server.h"
 #include "server/stream.h"
-#include "tests/support/accounts.h"
-#include "tests/support/borrowed_storage.h"
-#include "tests/support/held.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/one_worker.h"
 #include "xmpp/parser.h"
 
 using storage::AccountId;
@@ -83,27 +79,14 @@ public:
 };
 
 // Juliet has a session whose device lacks one message.
-class Stage {
+class Stage : public tests::OneWorker<HeldStorage> {
 public:
-    Stage() {
-        storage::Options options;
-        options.url = "sqlite::memory:";
-        options.run_inline = true;
-        auto opened = storage::open(options);
-        REQUIRE(opened.ok());
-        const std::shared_ptr<storage::Storage> real{std::move(*opened)};
-        storage::Account record;
-        record.jid = *Jid::parse("juliet@localhost");
-        storage::Device phone;
-        phone.id = "phone";
-        record.devices.push_back(std::move(phone));
-        REQUIRE(tests::wait_for(real->accounts().create(std::move(record))).ok());
-        auto held = std::make_unique<HeldStorage>(real);
-        messages = &held->held;
-        server::Config config;
-        config.data = directory_.path();
-        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
-        REQUIRE(tests::wait_for(server_->prepare()).ok());
+    Stage()
+        : OneWorker{[](storage::Storage& storage) {
+              storage::Device phone;
+              phone.id = "phone";
+              tests::add_account(storage, "juliet@localhost", {phone});
+          }} {
         say("0");
         on_worker([this] {
             const auto account = worker().find("juliet@localhost")->shared_from_this();
@@ -120,7 +103,6 @@ public:
         on_worker([this] {
             stream_->on_disconnected("the test is over");
             stream_.reset();
-            session.reset();
         });
     }
     Stage(const Stage&) = delete;
@@ -134,9 +116,7 @@ public:
     }
     void let_read_go_on() {
         REQUIRE(messages->waiting.size() == 1);
-        const auto next = messages->waiting.front();
-        messages->waiting.pop_front();
-        on_worker([next] { next.resume(); });
+        let_one_go_on(messages->waiting);
     }
     std::vector<std::string> ids() const {
         std::vector<std::string> ids;
@@ -144,20 +124,11 @@ public:
         return ids;
     }
 
-    HeldMessages* messages = nullptr;
+    HeldMessages* const messages = &storage().held;
     std::shared_ptr<server::Session> session;
 
 private:
-    server::Worker& worker() { return *server_->workers().front(); }
-    void on_worker(std::function<void()> work) {
-        worker().loop.post([&work] { work(); });
-        server_->settle();
-    }
-
-    tests::TemporaryDirectory directory_;
-    server::net::ManualClock clock_;
     Wall wall_;
-    std::unique_ptr<server::Server> server_;
     std::shared_ptr<server::Stream> stream_;
 };
 

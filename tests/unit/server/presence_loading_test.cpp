@@ -4,11 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "server/account.h"
-#include "server/server.h"
-#include "tests/support/accounts.h"
-#include "tests/support/borrowed_storage.h"
-#include "tests/support/held.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/one_worker.h"
 #include "xmpp/parser.h"
 
 using storage::RosterItem;
@@ -52,53 +48,22 @@ public:
 
 constexpr int contacts = 40;
 
-class Stage {
+class Stage : public tests::OneWorker<HeldStorage> {
 public:
-    Stage() {
-        storage::Options options;
-        options.url = "sqlite::memory:";
-        options.run_inline = true;
-        auto opened = storage::open(options);
-        REQUIRE(opened.ok());
-        auto held = std::make_unique<HeldStorage>(std::shared_ptr{std::move(*opened)});
-        rosters = &held->held;
-        for (int n = 0; n < contacts; ++n) add(*held, contact(n));
-        add(*held, "juliet@localhost");
-        server::Config config;
-        config.data = directory_.path();
-        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
-        REQUIRE(tests::wait_for(server_->prepare()).ok());
-    }
+    Stage()
+        : OneWorker{[](storage::Storage& storage) {
+              for (int n = 0; n < contacts; ++n) tests::add_account(storage, contact(n));
+              tests::add_account(storage, "juliet@localhost");
+          }} {}
     static std::string contact(int n) { return "contact" + std::to_string(n) + "@localhost"; }
-    server::Worker& worker() { return *server_->workers().front(); }
-    void on_worker(std::function<void()> work) {
-        worker().loop.post([&work] { work(); });
-        server_->settle();
-    }
     void to_every_contact(const std::string& xml) {
         on_worker([&] {
             for (int n = 0; n < contacts; ++n) worker().router.send(xmpp::parse_trusted(xml), *Jid::parse(contact(n)));
         });
     }
-    void let_one_go_on() {
-        REQUIRE_FALSE(rosters->waiting.empty());
-        const auto next = rosters->waiting.front();
-        rosters->waiting.pop_front();
-        on_worker([next] { next.resume(); });
-    }
+    void let_one_go_on() { OneWorker::let_one_go_on(rosters->waiting); }
 
-    HeldRosters* rosters = nullptr;
-
-private:
-    static void add(storage::Storage& storage, const std::string& jid) {
-        storage::Account record;
-        record.jid = *Jid::parse(jid);
-        REQUIRE(tests::wait_for(storage.accounts().create(std::move(record))).ok());
-    }
-
-    tests::TemporaryDirectory directory_;
-    server::net::ManualClock clock_;
-    std::unique_ptr<server::Server> server_;
+    HeldRosters* const rosters = &storage().held;
 };
 
 }  // namespace

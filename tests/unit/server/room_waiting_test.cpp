@@ -4,12 +4,7 @@
 
 #include "server/rooms/rooms.h"
 #include "server/rooms/waiting.h"
-#include "server/server.h"
-#include "server/worker.h"
-#include "tests/support/accounts.h"
-#include "tests/support/borrowed_storage.h"
-#include "tests/support/held.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/one_worker.h"
 #include "xmpp/parser.h"
 
 namespace {
@@ -66,39 +61,10 @@ public:
     HeldRooms held;
 };
 
-class Stage {
+class Stage : public tests::OneWorker<HeldStorage> {
 public:
-    Stage() {
-        storage::Options options;
-        options.url = "sqlite::memory:";
-        options.run_inline = true;
-        auto opened = storage::open(options);
-        REQUIRE(opened.ok());
-        auto held = std::make_unique<HeldStorage>(std::shared_ptr{std::move(*opened)});
-        rooms = &held->held;
-        server::Config config;
-        config.data = directory_.path();
-        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
-        REQUIRE(tests::wait_for(server_->prepare()).ok());
-    }
-    server::Worker& worker() { return *server_->workers().front(); }
-    void on_worker(std::function<void()> work) {
-        worker().loop.post([&work] { work(); });
-        server_->settle();
-    }
-    void let_one_go_on() {
-        REQUIRE_FALSE(rooms->waiting.empty());
-        const auto next = rooms->waiting.front();
-        rooms->waiting.pop_front();
-        on_worker([next] { next.resume(); });
-    }
-
-    HeldRooms* rooms = nullptr;
-
-private:
-    tests::TemporaryDirectory directory_;
-    server::net::ManualClock clock_;
-    std::unique_ptr<server::Server> server_;
+    void let_one_go_on() { OneWorker::let_one_go_on(rooms->waiting); }
+    HeldRooms* const rooms = &storage().held;
 };
 
 storage::Task<void> ask_for_rooms(server::Worker& worker, server::rooms::Rooms& service, std::vector<std::string>& answers) {

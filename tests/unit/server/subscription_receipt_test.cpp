@@ -5,11 +5,7 @@
 
 #include "server/account.h"
 #include "server/receipt.h"
-#include "server/server.h"
-#include "tests/support/accounts.h"
-#include "tests/support/borrowed_storage.h"
-#include "tests/support/held.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/one_worker.h"
 #include "xmpp/parser.h"
 
 using storage::RosterItem;
@@ -52,23 +48,13 @@ RosterItem contact(const std::string& jid, Subscription subscription) {
 }
 
 // Romeo has a session; Juliet has none.
-class Stage {
+class Stage : public tests::OneWorker<HeldStorage> {
 public:
-    Stage(std::vector<RosterItem> romeos, std::vector<RosterItem> juliets) {
-        storage::Options options;
-        options.url = "sqlite::memory:";
-        options.run_inline = true;
-        auto opened = storage::open(options);
-        REQUIRE(opened.ok());
-        const std::shared_ptr<storage::Storage> real{std::move(*opened)};
-        add(*real, "romeo@localhost", std::move(romeos));
-        add(*real, "juliet@localhost", std::move(juliets));
-        auto held = std::make_unique<HeldStorage>(real);
-        rosters_ = &held->held;
-        server::Config config;
-        config.data = directory_.path();
-        server_ = std::make_unique<server::Server>(std::move(config), std::move(held), clock_, 1);
-        REQUIRE(tests::wait_for(server_->prepare()).ok());
+    Stage(std::vector<RosterItem> romeos, std::vector<RosterItem> juliets)
+        : OneWorker{[&](storage::Storage& storage) {
+              add(storage, "romeo@localhost", std::move(romeos));
+              add(storage, "juliet@localhost", std::move(juliets));
+          }} {
         on_worker([this] {
             worker().with_account(Jid::parse("romeo@localhost")->view(), [this](server::Account* found, bool) {
                 if (!found) return;
@@ -88,12 +74,10 @@ public:
     // How often something was stored until nothing waited for it any more.
     int let_all_go_on() {
         int stored = 0;
-        for (; !rosters_->waiting.empty(); ++stored) {
+        for (tests::Held& waiting = storage().held.waiting; !waiting.empty(); ++stored) {
             INFO("stored: " << stored);
             CHECK_FALSE(is_settled);
-            const auto next = rosters_->waiting.front();
-            rosters_->waiting.pop_front();
-            on_worker([next] { next.resume(); });
+            let_one_go_on(waiting);
         }
         return stored;
     }
@@ -102,22 +86,9 @@ public:
 
 private:
     static void add(storage::Storage& storage, const std::string& jid, std::vector<RosterItem> items) {
-        storage::Account record;
-        record.jid = *Jid::parse(jid);
-        const auto id = tests::wait_for(storage.accounts().create(std::move(record)));
-        REQUIRE(id.ok());
-        for (RosterItem& item : items) REQUIRE(tests::wait_for(storage.rosters().put(*id, std::move(item))).ok());
+        const storage::AccountId id = tests::add_account(storage, jid);
+        for (RosterItem& item : items) REQUIRE(tests::wait_for(storage.rosters().put(id, std::move(item))).ok());
     }
-    server::Worker& worker() { return *server_->workers().front(); }
-    void on_worker(std::function<void()> work) {
-        worker().loop.post([&work] { work(); });
-        server_->settle();
-    }
-
-    tests::TemporaryDirectory directory_;
-    server::net::ManualClock clock_;
-    HeldRosters* rosters_ = nullptr;
-    std::unique_ptr<server::Server> server_;
     std::shared_ptr<server::Session> session_;
 };
 
